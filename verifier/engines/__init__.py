@@ -1,0 +1,1 @@
+"""Engines: untrusted decision procedures that turn a query into a certificate."""

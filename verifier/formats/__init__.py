@@ -1,0 +1,1 @@
+"""Readers of network and property files: trusted to read what is written."""

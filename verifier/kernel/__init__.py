@@ -1,0 +1,1 @@
+"""The trusted kernel: exact numbers, networks, queries, certificates and their checker."""

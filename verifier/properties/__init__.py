@@ -1,0 +1,1 @@
+"""Questions about networks, stated as kernel queries: trusted to mean what they say."""

@@ -1,0 +1,1 @@
+"""Solvers: untrusted, one third-party library a file."""
