@@ -1,0 +1,56 @@
+"""Safety: no input of the property's domain leads to a counterexample.
+
+Theorem.  A property file states its counterexample as a finite list of queries.  If every query has a theorem
+``NoPoint`` the property *holds*; one theorem ``Point`` means it is *violated*; with neither it is *unknown*.
+Without theorems only ``unknown`` can be built.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from verifier.kernel.rational import Point
+
+
+class Outcome(enum.Enum):
+    """What is known of the property; the value is the word that is printed."""
+
+    HOLDS = "holds"
+    VIOLATED = "violated"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Witness:
+    """A rational input that violates the property, with the exact outputs, and the query and disjunct it satisfies."""
+
+    x: Point
+    y: Point
+    query: int
+    disjunct: int
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What a decision cost.  Seconds are CPU seconds, process-wide; none of this takes part in a verdict."""
+
+    boxes: int = 0
+    exact_leaves: int = 0
+    linear_programs: int = 0
+    search_seconds: float = 0.0
+    check_seconds: float = 0.0
+    certificate_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to a safety question.  ``reason`` is one sentence for people; ``arithmetic`` names what the check ran
+    on (``rigorous floating point`` or ``exact integers``); ``vacuous`` says that no input satisfies the constraints."""
+
+    outcome: Outcome
+    reason: str
+    witness: Witness | None = None
+    arithmetic: str = ""
+    vacuous: bool = False
+    statistics: Statistics = field(default_factory=Statistics)
