@@ -24,19 +24,19 @@ from verifier.solvers.highs import Basis, FloatLp, Position
 from verifier.solvers.linear_program import ZERO, LinearProgram
 from verifier.solvers.rows import to_float
 
-COST_BITS = 32
+COST_BITS = 32  # costs are magnified together with the point: reduced costs may be wrong by a hair as well
 
 
-def float_view(lp: LinearProgram, centre: Sequence[Fraction] | None = None, magnification: int = 1) -> FloatLp:
-    """The problem in floats, in the variable ``magnification * (x - centre)`` when a centre is given.
+def float_view(lp: LinearProgram, centre: Sequence[Fraction] | None = None, factor: int = 1) -> FloatLp:
+    """The problem in floats, in the variable ``factor * (x - centre)`` when a centre is given.
 
     Rows and objective are divided by powers of two, which changes neither the feasible set nor the bases.
     """
     matrix, right = lp.rows.floats()
     lower, upper = lp.box.lower, lp.box.upper
     if centre is not None:
-        right = np.array([_float(-v * magnification) for v in lp.rows.violations(centre)], dtype=np.float64)
-        lower, upper = (tuple(None if v is None else (v - x) * magnification for v, x in zip(side, centre, strict=True))
+        right = np.array([_float(-v * factor) for v in lp.rows.violations(centre)], dtype=np.float64)
+        lower, upper = (tuple(None if v is None else (v - x) * factor for v, x in zip(side, centre, strict=True))
                         for side in (lower, upper))
     top = max((abs(c) for c in lp.objective), default=ZERO)
     exponent = top.numerator.bit_length() - top.denominator.bit_length()

@@ -113,7 +113,7 @@ def _by_pivots(lp: LinearProgram, solvers: Solvers) -> Optimal:
     rows, owner = _as_inequalities(lp)
     for criss_cross in (False, True):
         proposal = solvers.exact(lp.objective, rows, criss_cross)
-        if proposal is None:
+        if proposal is None or len(proposal.x) != lp.rows.dimension or len(proposal.multipliers) != len(rows):
             continue
         multipliers = [ZERO] * lp.rows.count
         for (index, sign), m in zip(owner, proposal.multipliers, strict=False):  # the bounds, last, need none

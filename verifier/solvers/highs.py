@@ -125,7 +125,18 @@ class WarmLp:
         rows, columns = lp.matrix.shape
         self._all_columns: IntArray = np.arange(columns, dtype=np.int32)
         self._all_rows: IntArray = np.arange(rows, dtype=np.int32)
-        self._must(self._highs.passModel(_to_highs(lp)), "passModel")
+        self._lengths = {"n": columns, "m": rows}
+        if not np.isfinite(lp.matrix).all():
+            raise SolverError("a matrix needs finite entries")
+        self._number("n", lp.cost, lp.column_lower, lp.column_upper)
+        self._number("m", lp.row_lower, lp.row_upper)
+        self._must(self._highs.passModel(_to_highs(lp)), "the model")
+
+    def _number(self, length: str, *arrays: FloatArray) -> None:
+        """HiGHS neither looks for NaN nor at lengths."""
+        for array in arrays:
+            if array.shape != (self._lengths[length],) or np.isnan(array).any():
+                raise SolverError(f"expected {length} = {self._lengths[length]} numbers without NaN, received {array}")
 
     @staticmethod
     def _must(status: highspy.HighsStatus, action: str) -> None:
@@ -134,15 +145,18 @@ class WarmLp:
 
     def set_costs(self, cost: FloatArray) -> None:
         """Replace the whole objective, shape (n,)."""
+        self._number("n", cost)
         self._must(self._highs.changeColsCost(len(self._all_columns), self._all_columns, cost), "costs")
 
     def set_column_bounds(self, lower: FloatArray, upper: FloatArray) -> None:
         """Replace all bounds of the variables, shapes (n,)."""
+        self._number("n", lower, upper)
         status = self._highs.changeColsBounds(len(self._all_columns), self._all_columns, lower, upper)
         self._must(status, "column bounds")
 
     def set_row_bounds(self, lower: FloatArray, upper: FloatArray) -> None:
         """Replace all bounds of the rows, shapes (m,)."""
+        self._number("m", lower, upper)
         self._must(self._highs.changeRowsBounds(len(self._all_rows), self._all_rows, lower, upper), "row bounds")
 
     def set_basis(self, basis: Basis) -> None:
