@@ -89,6 +89,12 @@ def test_negations_are_pushed_down() -> None:
     assert case.disjuncts == ((row([0, 0, 1, 0], 0, True),), (row([0, 0, -1, 0], -1, True),))
 
 
+@pytest.mark.parametrize(("relation", "opposite"), [("<=", ">"), ("<", ">="), (">=", "<"), (">", "<=")])
+def test_the_negation_of_a_comparison_is_its_opposite(relation: str, opposite: str) -> None:
+    assert (read(f"(assert (not ({relation} Y_0 X_0)))(assert (not ({relation} X_1 3)))").cases
+            == read(f"(assert ({opposite} Y_0 X_0))(assert ({opposite} X_1 3))").cases)
+
+
 def test_several_boxes_share_the_output_disjuncts() -> None:
     result = read("(assert (or (and (<= 0 X_0 1) (<= 0 X_1 1)) (and (<= 2 X_0 3) (<= 0 X_1 1))))"
                   "(assert (or (<= Y_0 Y_1) (and (<= Y_0 1))))")
