@@ -41,7 +41,7 @@ from verifier.solvers.linear_program import (
 )
 from verifier.solvers.rows import Rows
 
-ROUNDS = 4  # the first solve and three refinements
+ROUNDS = 4  # bases that are tried: the first and three refinements
 
 
 @dataclass(frozen=True)
@@ -94,13 +94,15 @@ def _by_basis(lp: LinearProgram, solvers: Solvers, first: highs.FloatSolution | 
     """The optimum from a basis of the float solver, or None."""
     try:
         proposal = first or solvers.propose(float_view(lp), None)
-        for remaining in reversed(range(ROUNDS)):
+        for _ in range(ROUNDS):
+            if proposal.status is highs.FloatStatus.INFEASIBLE:
+                return None  # such a basis does not even claim a point
             basis = proposal.basis or slack_basis(lp)
             solution = basic_solution(lp, basis)
             if solution is None:
                 return None
             best = _certified(lp, *solution)
-            if best is not None or proposal.status is not highs.FloatStatus.OPTIMAL or not remaining:
+            if best is not None or proposal.status is not highs.FloatStatus.OPTIMAL:
                 return best
             proposal = solvers.propose(float_view(lp, solution[0], magnification(lp, solution[0])), basis)
     except highs.SolverError:  # the floats cannot even hold the problem
