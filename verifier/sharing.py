@@ -23,6 +23,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
@@ -190,6 +191,19 @@ class SharingExecutor:
             self._helpers = message.count
         elif message.ticket in self._live:
             self._arrived[message.ticket] = message.value
+
+
+def follow_parent() -> None:
+    """Make this process leave the terminal's interrupt to its parent, and end when its parent has ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def work(pipe: Connection, task: Task[Any, Any], prepare: Callable[[], None] | None) -> None:

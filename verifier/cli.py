@@ -1,0 +1,355 @@
+"""The command line: the only place that prints.
+
+The first line on standard output is one word, the answer; all else that is asked for follows it.  Progress and
+complaints go to standard error.  Exit codes: 0 holds, done, or certificate accepted; 10 violated; 2 wrong use or bad
+input; 3 unknown; 4 certificate rejected; 5 a suite contradicts its ``expected.csv``; 70 a failure of ours; 130
+interrupted.  :func:`main` is the outermost handler: whatever happens, a crash does not look like a verdict.
+
+Imports are inside the commands, so that ``--help`` and a mistyped name cost nothing and numpy is loaded only after the
+number of its threads is set.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from verifier.formats.errors import InputError
+from verifier.progress import Bar
+
+if TYPE_CHECKING:
+    from verifier.api import MapExecutor
+    from verifier.formats.onnx import LoadedNetwork
+    from verifier.formats.vnnlib import Property
+    from verifier.properties.safety import Verdict
+    from verifier.report import Answer
+    from verifier.results import Row
+
+HOLDS, VIOLATED, WRONG_USE, UNKNOWN, REJECTED, CONTRADICTED, FAILED, INTERRUPTED = 0, 10, 2, 3, 4, 5, 70, 130
+
+_log = logging.getLogger("verifier")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line (``sys.argv`` by default) and exit with the code of its answer."""
+    # The matrices here are small: a second BLAS thread costs more than it brings, and workers are processes.
+    for library in ("OPENBLAS", "OMP", "MKL", "BLIS", "VECLIB_MAXIMUM"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    try:
+        # click's own main turns a broken pipe, whichever it is, into exit code 1, which here means nothing.
+        with commands.make_context("verifier", list(sys.argv[1:] if arguments is None else arguments)) as context:
+            code = commands.invoke(context)
+        assert isinstance(code, int)
+        return code
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _complain("interrupted")
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return WRONG_USE
+    except InputError as error:
+        _complain(str(error))
+        return WRONG_USE
+    except BaseException as error:
+        from verifier.kernel.certificate import InvalidCertificate  # noqa: PLC0415
+
+        if isinstance(error, InvalidCertificate):
+            _complain(f"certificate rejected: {error}")
+            return REJECTED
+        _complain(f"internal error: {type(error).__name__}: {error}")
+        _log.debug("where it happened", exc_info=True)
+        return FAILED
+
+
+def _complain(sentence: str) -> None:
+    with contextlib.suppress(OSError):
+        print(f"verifier: {' '.join(sentence.split())}", file=sys.stderr)  # noqa: T201
+
+
+def _say(text: str) -> None:
+    """Write to standard output.  A reader that has gone away is no failure: the exit code still tells the answer."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left in the buffer must not be written again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise
+
+
+def _say_json(value: object) -> None:
+    _say(json.dumps(value, indent=2) + "\n")
+
+
+def _verbose(_context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
+        _log.setLevel(logging.DEBUG)
+
+
+def _seconds(_context: click.Context, _parameter: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not 0 < value < math.inf:
+        raise click.BadParameter("a positive number of seconds was required")
+    return value
+
+
+def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
+        try:
+            _say(f"verifier {version('relu-verifier')}\n")
+        except PackageNotFoundError:
+            _say("verifier, not installed\n")
+        context.exit()
+
+
+FILE = click.Path(path_type=Path)
+Command = Callable[..., Any]
+
+
+def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+    return decorate
+
+
+_common = _options(
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object; rationals are strings p/q."),
+    click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=_verbose,
+                 help="Tell on standard error what is done."))
+_exact = click.option("--exact", is_flag=True, help="Check the proof in exact integers.")
+_timeout = click.option("--timeout", type=float, callback=_seconds, metavar="SECONDS", help="Limit of wall time.")
+_seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the search.")
+_jobs = click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Worker processes.")
+_strict = click.option("--strict-bounds", is_flag=True, help="Refuse properties that leave an input without a bound.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version,
+              help="Print the version.")
+def commands() -> None:
+    """Decide questions about small ReLU networks exactly, with proofs.
+
+    Exit codes: 0 holds, done or certificate accepted; 10 violated; 2 wrong use or bad input; 3 unknown;
+    4 certificate rejected; 5 a suite contradicts its expected.csv; 70 internal error; 130 interrupted.
+    """
+
+
+@commands.command()
+@click.argument("net", type=FILE)
+@click.argument("spec", type=FILE)
+@click.option("--engine", type=click.Choice(["auto", "branch", "propagate", "milp"]), default="auto", show_default=True,
+              help="How to search; no verdict depends on it.")
+@_timeout
+@click.option("--certificate", type=FILE, help="Write the proof to this file.")
+@click.option("--witness", type=FILE, help="Write a counterexample to this file, in the competition's format.")
+@_exact
+@_seed
+@_jobs
+@_strict
+@_common
+def verify(net: Path, spec: Path, *, engine: str, timeout: float | None, certificate: Path | None,
+           witness: Path | None, exact: bool, seed: int, jobs: int, strict_bounds: bool, as_json: bool) -> int:
+    """Decide whether the network NET.onnx satisfies the property SPEC.vnnlib (which states its counterexample)."""
+    from verifier import api  # noqa: PLC0415
+    from verifier.files import NewFile  # noqa: PLC0415
+    from verifier.formats.onnx import read_network  # noqa: PLC0415
+    from verifier.formats.vnnlib import read_property  # noqa: PLC0415
+    from verifier.formats.witness import competition_witness  # noqa: PLC0415
+    from verifier.properties.safety import Outcome  # noqa: PLC0415
+    from verifier.suite import require_bounds  # noqa: PLC0415
+
+    started = time.monotonic()
+    network, prop = read_network(net), read_property(spec)
+    if strict_bounds:
+        require_bounds(prop)
+    with contextlib.ExitStack() as stack:
+        proof = None if certificate is None else stack.enter_context(NewFile(certificate))
+        sample = None if witness is None else stack.enter_context(NewFile(witness))
+        executor = stack.enter_context(_processes(jobs)) if jobs > 1 else None
+        with Bar() as bar:
+            verdict = api.verify(network, prop, engine=engine, timeout=_left(timeout, started), seed=seed, exact=exact,
+                                 executor=executor, progress=bar, certificate=None if proof is None else proof.file)
+        if proof is not None and verdict.outcome is not Outcome.UNKNOWN:
+            proof.commit()
+        if sample is not None and verdict.witness is not None:
+            sample.file.write(competition_witness(verdict.witness.x, verdict.witness.y, prop.input_names,
+                                                  prop.output_names).encode())
+            sample.commit()
+    written = certificate if verdict.outcome is not Outcome.UNKNOWN else None
+    facts = {"seed": seed, "certificate": None if written is None else str(written)}
+    _tell(_answer(verdict, network, prop), facts, network, started, as_json)
+    return {Outcome.HOLDS: HOLDS, Outcome.VIOLATED: VIOLATED, Outcome.UNKNOWN: UNKNOWN}[verdict.outcome]
+
+
+@commands.command()
+@click.argument("certificate", type=FILE)
+@click.argument("net", type=FILE)
+@click.argument("spec", type=FILE, required=False)
+@_exact
+@_common
+def check(certificate: Path, net: Path, spec: Path | None, exact: bool, as_json: bool) -> int:
+    """Check that CERTIFICATE proves its verdict about NET.onnx (and SPEC.vnnlib); print the verdict it proves."""
+    from verifier import api  # noqa: PLC0415
+    from verifier.formats.onnx import read_network  # noqa: PLC0415
+    from verifier.formats.vnnlib import read_property  # noqa: PLC0415
+
+    started = time.monotonic()
+    network, prop = read_network(net), None if spec is None else read_property(spec)
+    try:
+        file = certificate.open("rb")
+        file.peek(1)
+    except OSError as error:
+        raise InputError(f"{certificate}: a readable file was required: {error.strerror or error}") from None
+    with file, Bar() as bar:
+        verdict = api.check(file, network, prop, exact=exact, progress=bar)
+    facts = {"certificate": f"{certificate}, accepted"}
+    _tell(_answer(verdict, network, prop), facts, network, started, as_json)
+    return HOLDS
+
+
+@commands.command()
+@click.argument("net", type=FILE)
+@_common
+def info(net: Path, as_json: bool) -> int:
+    """Show the layers, units and parameters of NET.onnx, and what was lowered how."""
+    from verifier.formats.onnx import read_network  # noqa: PLC0415
+    from verifier.report import info_json, info_text  # noqa: PLC0415
+
+    network = read_network(net)
+    if as_json:
+        _say_json(info_json(network))
+    else:
+        _say(info_text(network))
+    return HOLDS
+
+
+@commands.command()
+@click.argument("family", type=FILE)
+@_jobs
+@click.option("--timeout", type=float, callback=_seconds, metavar="SECONDS",
+              help="Limit of wall time for each instance, instead of those in instances.csv.")
+@click.option("--output", type=FILE, help="Folder for results.csv, certificates/ and witnesses/.")
+@click.option("--resume", is_flag=True, help="Continue the results.csv in the output folder.")
+@click.option("--check", "arithmetic", type=click.Choice(["rigorous", "exact"]), default="rigorous", show_default=True,
+              help="Arithmetic in which every proof is checked.")
+@click.option("--memory", type=click.IntRange(min=64), metavar="MIB", help="Limit of each worker's address space.")
+@_seed
+@_strict
+@_common
+def suite(family: Path, *, jobs: int, timeout: float | None, output: Path | None, resume: bool, arithmetic: str,
+          memory: int | None, seed: int, strict_bounds: bool, as_json: bool) -> int:
+    """Decide every instance of FAMILY, a folder with an instances.csv or such a file.
+
+    Exits with 5 when a verdict contradicts the expected.csv beside it, else with 3 when an instance is undecided.
+    """
+    from verifier import results  # noqa: PLC0415
+    from verifier import suite as suites  # noqa: PLC0415
+
+    started = time.monotonic()
+    instances = suites.read_instances(family, timeout)
+    beside = instances[0].folder / "expected.csv"
+    expected = results.read_expected(beside) if beside.exists() else {}
+    if resume and output is None:
+        raise InputError("--resume requires the --output folder that is to be continued")
+    options = suites.Options(output, arithmetic == "exact", seed, strict_bounds)
+    with contextlib.ExitStack() as stack:
+        file = None if output is None else stack.enter_context(suites.open_results(output, resume))
+        if file is not None and file.moved is not None:
+            _complain(f"the earlier results are kept in {file.moved}")
+        rows: list[Row] = [] if file is None else list(file.rows)
+        left = suites.remaining(instances, rows)
+        bar = stack.enter_context(Bar())
+        running = suites.run_suite(left, options, jobs=jobs, memory_mib=memory, results=file)
+        for row, details in stack.enter_context(contextlib.closing(running)):
+            rows.append(row)
+            if row.result == "error":
+                _complain(f"{row.network} {row.property}: {row.reason}")
+                _log.debug("%s", details)
+            bar.update(len(rows) / len(instances), f"{len(rows)}/{len(instances)}, last {row.result} {row.property}")
+    return _summarise(rows, len(instances), expected, time.monotonic() - started, as_json)
+
+
+def _summarise(rows: list[Row], instances: int, expected: dict[tuple[str, str], str], seconds: float,
+               as_json: bool) -> int:
+    from verifier.report import summary_json, summary_text  # noqa: PLC0415
+    from verifier.results import contradictions, summarise  # noqa: PLC0415
+
+    summary = summarise(rows, instances, expected, seconds)
+    wrong = contradictions(rows, expected)
+    undecided = [row for row in rows if not row.is_decided()]
+    if as_json:
+        _say_json(summary_json(summary, wrong, undecided))
+    else:
+        _say(summary_text(summary, wrong, undecided))
+    if wrong:
+        return CONTRADICTED
+    return UNKNOWN if undecided else HOLDS
+
+
+def _left(timeout: float | None, started: float) -> float | None:
+    return None if timeout is None else max(0.0, timeout - (time.monotonic() - started))
+
+
+@contextlib.contextmanager
+def _processes(jobs: int) -> Iterator[MapExecutor]:
+    """Processes for the subtrees of one question."""
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
+    from multiprocessing import get_context  # noqa: PLC0415
+
+    from verifier.sharing import follow_parent  # noqa: PLC0415
+
+    executor = ProcessPoolExecutor(jobs, get_context("spawn"), follow_parent)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _answer(verdict: Verdict, network: LoadedNetwork, prop: Property | None) -> Answer:
+    from verifier.formats.replay import replay  # noqa: PLC0415
+    from verifier.report import Answer  # noqa: PLC0415
+
+    if prop is None:
+        inputs, outputs = (tuple(f"{letter}_{index}" for index in range(count))
+                           for letter, count in (("X", network.network.inputs), ("Y", network.network.outputs)))
+        return Answer(verdict, inputs, outputs)
+    if verdict.witness is None:
+        return Answer(verdict, prop.input_names, prop.output_names)
+    replayed = replay(network.model_bytes, network.input_name, network.input_shape, verdict.witness.x)
+    violates = any(replayed.satisfies(query) for query in prop.queries(network.network))
+    return Answer(verdict, prop.input_names, prop.output_names, replayed, violates)
+
+
+def _tell(answer: Answer, facts: dict[str, Any], network: LoadedNetwork, started: float, as_json: bool) -> None:
+    from verifier.report import answer_json, answer_text  # noqa: PLC0415
+
+    seconds = time.monotonic() - started
+    costs = answer.verdict.statistics
+    if as_json:
+        _say_json(answer_json(answer, {**facts, "digest": network.network.digest, "seconds": seconds}))
+    else:
+        time_spent = f"{seconds:.2f} s ({costs.search_seconds:.2f} search, {costs.check_seconds:.2f} check)"
+        shown = {name: str(value) for name, value in facts.items() if value is not None}
+        _say(answer_text(answer, {**shown, "time": time_spent}))

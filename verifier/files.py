@@ -1,0 +1,43 @@
+"""Files that are there complete, or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from verifier.formats.errors import InputError
+
+
+class NewFile:
+    """A context manager for a file that appears under its name only by :meth:`commit`; else it leaves no trace.
+
+    It is written beside its place and then moved, which the system does in one step.  Something that is not a regular
+    file (a device, a pipe) is written directly: it cannot be replaced.  Raises InputError when the place cannot be
+    written, before any work is done for it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        special = self.path.exists() and not self.path.is_file()
+        self._part = self.path if special else self.path.with_name(f".{self.path.name}.part")
+        try:
+            self.file: BinaryIO = self._part.open("wb")
+        except OSError as error:
+            raise InputError(f"{path}: a file that can be written was required: {error.strerror or error}") from None
+
+    def commit(self) -> None:
+        """Close the file and let it appear."""
+        self.file.close()
+        if self._part != self.path:
+            os.replace(self._part, self.path)
+
+    def __enter__(self) -> NewFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.file.close()
+        if self._part != self.path:
+            self._part.unlink(missing_ok=True)

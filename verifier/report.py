@@ -1,0 +1,171 @@
+"""What the command line says, as text and as JSON; nothing is printed here.
+
+Numbers are exact: a decimal where there is a short one, else ``p/q`` with an approximation marked as such; in JSON
+always ``p/q`` (or an integer) as a string.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from verifier.formats.onnx import LoadedNetwork
+from verifier.formats.replay import Replay
+from verifier.formats.witness import format_rational
+from verifier.kernel.network import Layer
+from verifier.properties.safety import Verdict
+from verifier.results import Row, Summary
+
+Json = dict[str, Any]
+
+
+def quotient(value: Fraction) -> str:
+    """``p/q``, or ``p`` when ``q`` is 1; unlike ``str`` for any number of digits."""
+    numerator = format(Decimal(value.numerator), "f")
+    return numerator if value.denominator == 1 else f"{numerator}/{Decimal(value.denominator):f}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A verdict with what is needed to tell it: the names of the variables, the run in floating point of its witness if
+    there was one, and whether that run violates the property too."""
+
+    verdict: Verdict
+    input_names: Sequence[str]
+    output_names: Sequence[str]
+    replayed: Replay | None = None
+    violates: bool = False
+
+
+def answer_text(answer: Answer, facts: Mapping[str, str]) -> str:
+    """The verdict's word alone on the first line, then why, the witness, how it was proved, and ``facts``."""
+    verdict = answer.verdict
+    lines = [verdict.outcome.value, f"why: {verdict.reason}"]
+    if verdict.witness is not None:
+        lines += ["counterexample:", *_assignments(answer.input_names, verdict.witness.x)]
+        lines += ["exact outputs:", *_assignments(answer.output_names, verdict.witness.y)]
+        if answer.replayed is not None:
+            lines += _replay_lines(answer, answer.replayed, verdict.witness.x)
+    if verdict.arithmetic:
+        costs = verdict.statistics
+        parts = [f"checked in {verdict.arithmetic}"]
+        parts += [f"{count:,} {what}" for count, what in
+                  ((costs.boxes, "boxes"), (costs.exact_leaves, "exact leaves"),
+                   (costs.linear_programs, "linear programs"), (costs.certificate_bytes, "certificate bytes")) if count]
+        lines.append(f"proof: {', '.join(parts)}")
+    lines += [f"{name}: {value}" for name, value in facts.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _assignments(names: Sequence[str], values: Sequence[Fraction]) -> list[str]:
+    return [f"  {name} = {format_rational(value)}" for name, value in zip(names, values, strict=True)]
+
+
+def _replay_lines(answer: Answer, replayed: Replay, x: Sequence[Fraction]) -> list[str]:
+    if replayed.x is None or replayed.y is None:
+        return [f"onnxruntime: {replayed.note}"]
+    word = "violates the property too" if answer.violates else "does not violate the property"
+    rounded = [f"{name} = {format_rational(used)}"
+               for name, used, exact in zip(answer.input_names, replayed.x, x, strict=True) if used != exact]
+    lines = [f"onnxruntime in {replayed.precision}: {word}"]
+    if rounded:
+        lines.append(f"  at the nearest {replayed.precision} input: {', '.join(rounded)}")
+    return lines + _assignments(_replay_names(answer, replayed.y), replayed.y)
+
+
+def _replay_names(answer: Answer, y: Sequence[Fraction]) -> Sequence[str]:
+    # What a foreign program returns need not have the shape it should have.
+    fits = len(y) == len(answer.output_names)
+    return answer.output_names if fits else [f"output {index}" for index in range(len(y))]
+
+
+def answer_json(answer: Answer, facts: Json) -> Json:
+    """The same as one JSON object."""
+    verdict, replayed = answer.verdict, answer.replayed
+    result: Json = {"verdict": verdict.outcome.value, "reason": verdict.reason, "vacuous": verdict.vacuous,
+                    "arithmetic": verdict.arithmetic, "statistics": asdict(verdict.statistics),
+                    "witness": None, "replay": None}
+    if verdict.witness is not None:
+        result["witness"] = {"inputs": _named(answer.input_names, verdict.witness.x),
+                             "outputs": _named(answer.output_names, verdict.witness.y),
+                             "query": verdict.witness.query, "disjunct": verdict.witness.disjunct}
+    if replayed is not None:
+        y = replayed.y
+        result["replay"] = {"violates": answer.violates, "precision": replayed.precision, "note": replayed.note,
+                            "inputs": None if replayed.x is None else _named(answer.input_names, replayed.x),
+                            "outputs": None if y is None else _named(_replay_names(answer, y), y)}
+    return {**result, **facts}
+
+
+def _named(names: Sequence[str], values: Sequence[Fraction]) -> dict[str, str]:
+    return {name: quotient(value) for name, value in zip(names, values, strict=True)}
+
+
+def unit_kinds(layer: Layer) -> Counter[str]:
+    """How many units of a layer are of which kind, by their negative-side slope."""
+    names = {Fraction(0): "ReLU", Fraction(1): "linear", Fraction(-1): "absolute value"}
+    return Counter(names.get(slope, f"leaky ({format_rational(slope)})") for (slope,) in layer.slope.rows())
+
+
+def info_json(loaded: LoadedNetwork) -> Json:
+    """What a network is, as one JSON object."""
+    network = loaded.network
+    layers = [{"inputs": layer.inputs, "units": dict(unit_kinds(layer))} for layer in network.layers]
+    kinds: Counter[str] = sum((unit_kinds(layer) for layer in network.layers), Counter())
+    return {"network": loaded.path, "input": {"name": loaded.input_name, "shape": list(loaded.input_shape)},
+            "output": {"name": loaded.output_name, "shape": list(loaded.output_shape)}, "layers": layers,
+            "units": dict(kinds), "parameters": sum(layer.units * (layer.inputs + 1) for layer in network.layers),
+            "digest": network.digest, "files": dict(loaded.files), "lowered": list(loaded.lowered)}
+
+
+def info_text(loaded: LoadedNetwork) -> str:
+    """What a network is, one thing a line; the first line is its file name."""
+    data = info_json(loaded)
+    lines = [Path(loaded.path).name]
+    lines += [f"{end}: {data[end]['name']}, shape {' x '.join(map(str, data[end]['shape'])) or 'scalar'}"
+              for end in ("input", "output")]
+    lines += [f"layer {number}: {layer['inputs']} -> {_kinds(layer['units'])}"
+              for number, layer in enumerate(data["layers"], start=1)]
+    lines += [f"units: {_kinds(data['units'])}", f"parameters: {data['parameters']:,}",
+              f"digest of the canonical network: {data['digest']}"]
+    lines += [f"SHA-256 of {name}: {digest}" for name, digest in loaded.files]
+    lines += ["lowered:", *(f"  {line}" for line in loaded.lowered)]
+    return "\n".join(lines) + "\n"
+
+
+def _kinds(units: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {kind}" for kind, count in units.items())
+
+
+def summary_text(summary: Summary, wrong: Sequence[tuple[Row, str]], undecided: Sequence[Row]) -> str:
+    """The end of a suite: decided and all instances on the first line, then the table, then what deserves a look."""
+    s = summary
+    table = {
+        "decided": f"{s.decided} of {s.instances}: {s.holds} hold, {s.violated} violated",
+        "undecided": f"{s.instances - s.decided}: {s.timeouts} timeouts, {s.errors} errors",
+        "wrong": f"{s.wrong} of {s.compared} compared with expected.csv",
+        "CPU seconds": f"{s.cpu_seconds:.2f} in total, {s.median_cpu_seconds:.3f} median",
+        "check seconds": f"{s.check_seconds:.2f}",
+        "wall seconds": f"{s.wall_seconds:.2f}",
+        "worst instance": f"{s.worst_cpu_seconds:.2f} CPU seconds, {s.worst}",
+        "boxes": f"{s.boxes:,}",
+        "certificates": f"{s.certificate_bytes:,} bytes",
+        "peak memory": f"{s.peak_mib:.0f} MiB in one worker",
+    }
+    lines = [f"{s.decided}/{s.instances}"]
+    lines += [f"{name:15} {value}" for name, value in table.items()]
+    lines += [f"contradiction: {row.network} {row.property}: expected {word}, decided {row.result}"
+              for row, word in wrong]
+    lines += [f"undecided: {row.network} {row.property}: {row.result}, {row.reason}" for row in undecided]
+    return "\n".join(lines) + "\n"
+
+
+def summary_json(summary: Summary, wrong: Sequence[tuple[Row, str]], undecided: Sequence[Row]) -> Json:
+    """The same as one JSON object."""
+    return {**asdict(summary), "contradictions": [{**asdict(row), "expected": word} for row, word in wrong],
+            "undecided_instances": [asdict(row) for row in undecided]}
