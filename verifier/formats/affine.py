@@ -6,8 +6,8 @@ greatest depth it reads (the input has depth 0); ``lowering.py`` turns depths in
 
 Exactness.  Nothing is rounded (see ``exact_arrays.py``).  When composing two linear maps does not provably fit float64
 the inner one becomes a block of *linear units* (slope 1) instead: the map is then kept as two layers and the weights
-stay short.  The same is done before fractions would pile up.  Only a constant that is no binary64 number, such as 1/3 from a division, makes a weight a Fraction.
-Constants (biases) are always combined exactly.
+stay short.  Only a constant that is no binary64 number, such as 1/3 from a division, makes a weight a Fraction, and
+linear units again keep fractions from piling up.  Constants (biases) are always combined exactly.
 
 A linear operator is said by a gather and a weighted sum (:func:`contract`), a change of shape by what it does to an
 array of element numbers (:func:`rearrange`); with :func:`add`, :func:`multiply` and :func:`activate` that is all an
@@ -181,7 +181,8 @@ def multiply(left: Value, right: Value) -> Value:
     terms: dict[Block, Term] = {}
     for block, term in tensor.terms.items():
         entries, factors = (term.scale, scale) if isinstance(term, Monomial) else (term, scale[:, np.newaxis])
-        product = None if is_rational(entries) else _product(entries, factors)
+        outgrows = is_rational(entries) and bool((abs(scale) != 1).any())
+        product = None if outgrows else _product(entries, factors)
         if product is None:
             return multiply(tensor.linear(), factor)
         terms[block] = Monomial(term.index, product) if isinstance(term, Monomial) else product

@@ -29,11 +29,14 @@ def chain(source: Block, output: Affine) -> Network:
     output = output.narrowed()
     blocks = _blocks(source, output)
     depth = max(block.depth for block in blocks)
+    levels: list[list[Block]] = [[] for _ in range(depth + 1)]
+    for block in blocks:
+        levels[block.depth].append(block)
     last = _last_reads(blocks, output, depth + 1)
     layers: list[Layer] = []
     state: State = {source: np.arange(source.size)}
     for level in range(1, depth + 1):
-        own = [block for block in blocks if block.depth == level]
+        own = levels[level]
         carried = [(block, np.flatnonzero((last[block] > level) & (state[block] >= 0))) for block in state]
         width = sum(int((kept >= 0).sum()) for kept in state.values())
         parts: list[tuple[Mapping[Block, Term], Array, Array]] = [
@@ -108,9 +111,18 @@ def _column(values: Array) -> Matrix:
 
 
 def _is_state(output: Affine, state: State, width: int) -> bool:
-    """Whether the output is the last layer, unit for unit."""
-    if len(output.terms) != 1 or output.constant.any() or output.size != width:
+    """Whether the output is the last layer, unit for unit (weights that happen to be 0 and 1 do not count)."""
+    if output.constant.any() or output.size != width:
         return False
-    (block, term), = output.terms.items()
-    return (isinstance(term, Monomial) and bool((term.scale == 1).all())
-            and np.array_equal(state[block][term.index], np.arange(width)))
+    expected = np.arange(width)
+    found = np.zeros(width, dtype=bool)
+    for block, term in output.terms.items():
+        if not isinstance(term, Monomial):
+            return False
+        read = term.scale != 0
+        if (found & read).any() or (term.scale[read] != 1).any():
+            return False
+        if not np.array_equal(state[block][term.index[read]], expected[read]):
+            return False
+        found |= read
+    return bool(found.all())

@@ -26,7 +26,7 @@ from verifier.formats.errors import InputError
 from verifier.formats.lowering import chain
 from verifier.formats.onnx_files import read_model
 from verifier.formats.onnx_operators import OPERATORS, Operator
-from verifier.formats.onnx_tensors import FLOATS, constant, type_name
+from verifier.formats.onnx_tensors import FLOATS, constant, printable, type_name
 from verifier.kernel.network import Network
 
 MAX_NODES = 20_000
@@ -62,8 +62,6 @@ def read_network(path: str | os.PathLike[str]) -> LoadedNetwork:
     file = read_model(name)
     try:
         return _load(name, file.model, file.sha256, file.files, file.model_bytes)
-    except UnicodeDecodeError:
-        raise InputError(f"{name}: a name in the model is no valid UTF-8 text") from None
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
 
@@ -116,8 +114,8 @@ def _require_supported(graph: onnx.GraphProto) -> None:
         raise InputError(f"at most {MAX_NODES} nodes are supported, received {len(graph.node)}")
     if graph.sparse_initializer:
         raise InputError(f"sparse initializers are not supported, received {len(graph.sparse_initializer)}")
-    unsupported = [f"{node.domain + '.' if node.domain else ''}{node.op_type} {node.name!r}" for node in graph.node
-                   if node.op_type not in OPERATORS or node.domain not in ("", "ai.onnx")]
+    unsupported = [f"{printable('.'.join(filter(None, (node.domain, node.op_type))))} {node.name!r}"
+                   for node in graph.node if node.op_type not in OPERATORS or node.domain not in ("", "ai.onnx")]
     if unsupported:
         raise InputError(f"unsupported nodes: {', '.join(unsupported)}")
 

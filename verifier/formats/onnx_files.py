@@ -19,7 +19,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped,unused-ignore]  # ships no types
 
 from verifier.formats.errors import InputError
-from verifier.formats.onnx_tensors import element_count
+from verifier.formats.onnx_tensors import element_count, printable
 
 MAX_BYTES = 1 << 30
 _PIECE = 1 << 20
@@ -46,11 +46,9 @@ def read_model(path: str) -> ModelFile:
                          f"({_sentence(error)})") from None
     if not model.HasField("graph") or not model.graph.output:
         raise InputError(f"{path}: an ONNX model is required, received {len(data)} bytes without a graph")
+    _require_text(model, path)
     digest = hashlib.sha256(data).hexdigest()
-    try:
-        external = _load_external_data(model, path, len(data))
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: a name in the model is no valid UTF-8 text") from None
+    external = _load_external_data(model, path, len(data))
     files = ((os.path.basename(path), digest), *external)
     return ModelFile(model, digest, files, model.SerializeToString() if external else data)
 
@@ -79,13 +77,32 @@ def read_bytes(path: str) -> bytes:
     return b"".join(pieces)
 
 
+def _require_text(model: onnx.ModelProto, path: str) -> None:
+    """Every name that is looked at is text: protobuf hands out the bytes of what is not, or refuses to hand it out."""
+    graph = model.graph
+    try:
+        texts = [entry.domain for entry in model.opset_import]
+        for node in graph.node:
+            texts += [node.op_type, node.name, node.domain, *node.input, *node.output]
+            texts += [text for attribute in node.attribute for text in (attribute.name, attribute.ref_attr_name)]
+        for value in (*graph.input, *graph.output):
+            texts += [value.name, *(dimension.dim_param for dimension in value.type.tensor_type.shape.dim)]
+        for _, tensor in _tensors(model):
+            texts += [tensor.name, *(text for entry in tensor.external_data for text in (entry.key, entry.value))]
+        valid = not any(isinstance(text, bytes) for text in texts)
+    except UnicodeDecodeError:
+        valid = False
+    if not valid:
+        raise InputError(f"{path}: a name in the model is no valid UTF-8 text")
+
+
 def _tensors(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorProto]]:
     for tensor in model.graph.initializer:
         yield f"initializer {tensor.name!r}", tensor
     for node in model.graph.node:
         for attribute in node.attribute:
             if attribute.HasField("t"):
-                yield f"attribute {attribute.name!r} of {node.op_type} {node.name!r}", attribute.t
+                yield f"attribute {attribute.name!r} of {printable(node.op_type)} {node.name!r}", attribute.t
 
 
 def _load_external_data(model: onnx.ModelProto, path: str, used: int) -> list[tuple[str, str]]:

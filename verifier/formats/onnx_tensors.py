@@ -26,6 +26,11 @@ def type_name(element_type: int) -> str:
     return names.get(element_type, f"number {element_type}")
 
 
+def printable(text: str) -> str:
+    """A word from a file, quoted when it would break a sentence."""
+    return text if text.isprintable() else repr(text)
+
+
 def element_count(tensor: onnx.TensorProto) -> int:
     """The number of elements.  Raises InputError for negative dimensions, too many elements or an unsupported type."""
     if tensor.data_type not in FLOATS | INTEGERS | {onnx.TensorProto.BOOL}:
