@@ -261,6 +261,11 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
         path = tmp_path / "net.onnx"
         path.write_bytes(content.replace(name, b"\xff\xfe" + name[2:]))
         refused(path, "a name in the model is no valid UTF-8 text")
+    content = model([node("Constant", "", "c", value=numpy_helper.from_array(WEIGHT)), node("Relu", "x")],
+                    (2,)).SerializeToString()
+    path.write_bytes(content.replace(b"Constant", b"\xff\xfenstant"))
+    refused(path, "a name in the model is no valid UTF-8 text")
+    content = small().SerializeToString()
     path.write_bytes(content.replace(b"LeakyRelu", b"Leaky\nelu"))
     refused(path, r"unsupported nodes: 'Leaky\\nelu' 'the_r'")
 

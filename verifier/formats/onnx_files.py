@@ -79,21 +79,28 @@ def read_bytes(path: str) -> bytes:
 
 def _require_text(model: onnx.ModelProto, path: str) -> None:
     """Every name that is looked at is text: protobuf hands out the bytes of what is not, or refuses to hand it out."""
-    graph = model.graph
     try:
-        texts = [entry.domain for entry in model.opset_import]
-        for node in graph.node:
-            texts += [node.op_type, node.name, node.domain, *node.input, *node.output]
-            texts += [text for attribute in node.attribute for text in (attribute.name, attribute.ref_attr_name)]
-        for value in (*graph.input, *graph.output):
-            texts += [value.name, *(dimension.dim_param for dimension in value.type.tensor_type.shape.dim)]
-        for _, tensor in _tensors(model):
-            texts += [tensor.name, *(text for entry in tensor.external_data for text in (entry.key, entry.value))]
-        valid = not any(isinstance(text, bytes) for text in texts)
+        valid = all(isinstance(text, str) for text in _texts(model))
     except UnicodeDecodeError:
         valid = False
     if not valid:
         raise InputError(f"{path}: a name in the model is no valid UTF-8 text")
+
+
+def _texts(model: onnx.ModelProto) -> Iterator[object]:
+    """The names in the model; those of tensors last, as their places are described by the names before."""
+    for entry in model.opset_import:
+        yield entry.domain
+    for node in model.graph.node:
+        yield from (node.op_type, node.name, node.domain, *node.input, *node.output)
+        for attribute in node.attribute:
+            yield from (attribute.name, attribute.ref_attr_name)
+    for value in (*model.graph.input, *model.graph.output):
+        yield from (value.name, *(dimension.dim_param for dimension in value.type.tensor_type.shape.dim))
+    for _, tensor in _tensors(model):
+        yield tensor.name
+        for entry in tensor.external_data:
+            yield from (entry.key, entry.value)
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorProto]]:
