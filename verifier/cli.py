@@ -118,7 +118,7 @@ def _version(context: click.Context, _parameter: click.Parameter, value: bool) -
         try:
             _say(f"verifier {version('relu-verifier')}\n")
         except PackageNotFoundError:
-            _say("verifier, not installed\n")
+            _say("verifier (not installed, so without a version)\n")
         context.exit()
 
 

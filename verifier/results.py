@@ -81,13 +81,13 @@ class ResultsFile:
         if path.exists() and not resume:
             self.moved = path.with_name(path.name + "~")
             os.replace(path, self.moved)
-        self._file = path.open("ab", buffering=0)
-        whole = path.read_bytes()
+        whole = path.read_bytes() if path.exists() else b""
         kept = whole[:whole.rfind(b"\n") + 1]
+        if kept or not _line(_COLUMNS).encode().startswith(whole):
+            self.rows = _read_rows(kept, path)  # before anything is cut off: it may be somebody else's file
+        self._file = path.open("ab", buffering=0)
         self._file.truncate(len(kept))
-        if kept:
-            self.rows = _read_rows(kept, path)
-        else:
+        if not kept:
             self._write(_line(_COLUMNS))
 
     def append(self, row: Row) -> None:
@@ -113,8 +113,8 @@ def _read_rows(data: bytes, path: Path) -> list[Row]:
     rows = []
     try:
         lines = list(csv.reader(io.StringIO(data.decode(), newline=""), strict=True))
-        if lines[0] != _COLUMNS:
-            raise InputError(f"{path}: the columns {','.join(_COLUMNS)} were required, received {','.join(lines[0])}")
+        if lines[:1] != [_COLUMNS]:
+            raise InputError(f"{path}: the heading {','.join(_COLUMNS)} was required, received another")
         for number, cells in enumerate(lines[1:], start=2):
             if len(cells) != len(_COLUMNS):
                 raise InputError(f"{path}:{number}: {len(_COLUMNS)} columns were required, received {len(cells)}")
