@@ -169,3 +169,19 @@ def is_running(pid: int) -> bool:
             return file.read().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_processes_of_a_pool_end_with_their_parent() -> None:
+    script = ("import os, time; from concurrent.futures import ProcessPoolExecutor\n"
+              "from multiprocessing import get_context\n"
+              "from verifier.sharing import follow_parent\n"
+              "if __name__ == '__main__':\n"
+              "    pool = ProcessPoolExecutor(1, get_context('spawn'), follow_parent)\n"
+              "    print(pool.submit(os.getpid).result(), flush=True)\n"
+              "    time.sleep(60)\n")
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        assert is_running(worker)
+        parent.kill()
+    wait_for(lambda: not is_running(worker))
