@@ -179,7 +179,8 @@ def test_processes_of_a_pool_end_with_their_parent() -> None:
               "    pool = ProcessPoolExecutor(1, get_context('spawn'), follow_parent)\n"
               "    print(pool.submit(os.getpid).result(), flush=True)\n"
               "    time.sleep(60)\n")
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          text=True) as parent:
         assert parent.stdout is not None
         worker = int(parent.stdout.readline())
         assert is_running(worker)
