@@ -18,7 +18,15 @@ import numpy as np
 import numpy.typing as npt
 from flint import fmpz_mat
 
-from verifier.kernel.rational import FloatArray, Matrix, Point, block_diagonal, from_integers, to_integers
+from verifier.kernel.rational import (
+    FloatArray,
+    Matrix,
+    Point,
+    block_diagonal,
+    from_integers,
+    to_fraction,
+    to_integers,
+)
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,7 @@ class Network:
         layers = []
         for index, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
             matrix = Matrix.from_floats(weight)
-            column = Matrix.from_floats(np.asarray(bias, dtype=np.float64).reshape(-1, 1))
+            column = Matrix.from_floats(np.asarray(bias).reshape(-1, 1))
             last = index == len(weights) - 1
             layers.append(Layer(matrix, column, Matrix.column([1 if last else slope] * matrix.shape[0])))
         return cls(tuple(layers))
@@ -118,7 +126,7 @@ class Network:
         if len(x) != self.inputs:
             raise ValueError(f"the network has {self.inputs} inputs, received a point with {len(x)} coordinates")
         result = []
-        vector, denominator = to_integers([Fraction(v) for v in x])
+        vector, denominator = to_integers([to_fraction(v) for v in x])
         for layer in self.layers:
             vector, denominator = layer.weight.apply(vector, denominator)
             bias, own = layer.bias.integers()

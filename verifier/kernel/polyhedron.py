@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
-from verifier.kernel.rational import FloatArray, Point, ceil_float, dot, floor_float
+from verifier.kernel.rational import FloatArray, Point, ceil_float, dot, floor_float, to_fraction
 
 import numpy as np
 
@@ -53,7 +53,7 @@ class Box:
     @classmethod
     def from_bounds(cls, lower: Sequence[Fraction | int | float], upper: Sequence[Fraction | int | float]) -> Box:
         """The bounded box with the given corners (floats are taken exactly)."""
-        return cls(tuple(Fraction(v) for v in lower), tuple(Fraction(v) for v in upper))
+        return cls(tuple(map(to_fraction, lower)), tuple(map(to_fraction, upper)))
 
     @classmethod
     def whole_space(cls, dimension: int) -> Box:

@@ -26,6 +26,14 @@ FloatArray = npt.NDArray[np.float64]
 Point = tuple[Fraction, ...]
 
 
+def to_fraction(value: Fraction | int | float) -> Fraction:
+    """The exact value of a Python or numpy number.
+
+    A numpy integer would stay one inside the Fraction and overflow there, so it becomes Python's first.
+    """
+    return Fraction(value.item() if isinstance(value, np.generic) else value)
+
+
 def to_float_exactly(value: Fraction) -> float | None:
     """The binary64 number equal to ``value``, or None when there is none."""
     try:
@@ -80,13 +88,18 @@ class Matrix:
     def from_floats(cls, values: npt.ArrayLike) -> Matrix:
         """The matrix whose entries are exactly the given binary floats (float16, 32 or 64; two dimensions).
 
-        Raises ValueError for NaN, an infinity or a wrong number of dimensions.
+        Raises ValueError for NaN, an infinity, a number of another type that is no binary64 number, or a wrong number
+        of dimensions.
         """
-        array = np.array(values, dtype=np.float64)
+        given = np.asarray(values)
+        array = np.array(given, dtype=np.float64)
         if array.ndim != 2:
             raise ValueError(f"a matrix has 2 dimensions, received {array.ndim}")
         if not np.isfinite(array).all():
             raise ValueError("a matrix needs finite entries, received NaN or an infinity")
+        is_binary = given.dtype in (np.float16, np.float32, np.float64)
+        if not is_binary and (array.astype(object) != given.astype(object)).any():
+            raise ValueError(f"binary64 would round entries of type {given.dtype}: build the matrix from rationals")
         array += 0.0  # -0.0 and 0.0 are one number
         array.setflags(write=False)
         return cls((array.shape[0], array.shape[1]), array, None)
@@ -94,7 +107,7 @@ class Matrix:
     @classmethod
     def from_rationals(cls, rows: Sequence[Sequence[Fraction | int]], columns: int | None = None) -> Matrix:
         """The matrix with the given rows; ``columns`` is needed only when there are no rows."""
-        exact = [[Fraction(v) for v in row] for row in rows]
+        exact = [[to_fraction(v) for v in row] for row in rows]
         width = len(exact[0]) if exact else (columns or 0)
         if any(len(row) != width for row in exact):
             raise ValueError(f"the rows of a matrix need one length, received {sorted({len(r) for r in exact})}")
