@@ -43,6 +43,14 @@ def to_float_exactly(value: Fraction) -> float | None:
     return approximation if math.isfinite(approximation) and Fraction(approximation) == value else None
 
 
+def nearest_float(value: Fraction) -> float:
+    """The binary64 number nearest to ``value`` (ties to even), an infinity beyond the range."""
+    try:
+        return value.numerator / value.denominator
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
 def floor_float(value: Fraction) -> float:
     """The largest binary64 number (``-inf`` included) that is at most ``value``."""
     try:
@@ -220,6 +228,11 @@ class Matrix:
 
     def __hash__(self) -> int:
         return hash(self.encode())
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        if self._floats is not None:
+            return Matrix.from_floats, (np.array(self._floats),)
+        return Matrix.from_rationals, (self.rows(), self.shape[1])
 
     def __repr__(self) -> str:
         return f"Matrix({self.shape[0]} x {self.shape[1]}, {'dyadic' if self.is_dyadic else 'rational'})"

@@ -1,0 +1,112 @@
+"""Counterexamples: cheap float candidates, confirmed exactly.
+
+A candidate is found in floating point and then moved into the exact domain and evaluated exactly; only that decides.
+Coordinates stay dyadic wherever the domain allows, so that a witness has a short finite decimal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+import numpy as np
+
+from verifier.kernel.bounds import FloatBounds
+from verifier.kernel.query import Query
+from verifier.kernel.rational import FloatArray, Point
+
+STEPS = 24
+STARTS = 48
+NEAR = 1e-6  # how far from satisfying its rows a float candidate may be to deserve an exact evaluation: effort only
+
+
+def float_outputs(bounds: FloatBounds, x: FloatArray) -> tuple[FloatArray, list[FloatArray]]:
+    """Outputs at the rows of ``x``, and the pre-activations of every layer."""
+    activations = []
+    y = x
+    for weight, bias, slope in zip(bounds.weight, bounds.bias, bounds.slope, strict=True):
+        z = y @ weight.T + bias
+        activations.append(z)
+        y = np.where(z >= 0, z, slope * z)
+    return y, activations
+
+
+def row_values(bounds: FloatBounds, x: FloatArray, y: FloatArray) -> FloatArray:
+    """``normal . (x, y) - offset`` of every half-space at every row: positive means not satisfied."""
+    return x @ bounds.row_input.T + y @ bounds.row_output.T - bounds.row_offset
+
+
+def worst_rows(bounds: FloatBounds, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """For each point and disjunct the largest row value and its row's flat number."""
+    count = len(bounds.query.disjuncts)
+    worst = np.full((len(values), count), -np.inf)
+    row = np.zeros((len(values), count), dtype=np.int64)
+    for d in range(count):
+        columns = np.nonzero(bounds.row_disjunct == d)[0]
+        if len(columns):
+            chosen = values[:, columns].argmax(axis=1)
+            row[:, d] = columns[chosen]
+            worst[:, d] = values[np.arange(len(values)), row[:, d]]
+    return worst, row
+
+
+def confirmed(query: Query, candidates: Iterable[FloatArray]) -> Point | None:
+    """The first candidate that, moved into the domain, is exactly a point of the query."""
+    for candidate in candidates:
+        if np.isfinite(candidate).all():
+            x = tuple(_inside(Fraction(float(v)), lo, hi) for v, lo, hi in
+                      zip(candidate, query.domain.lower, query.domain.upper, strict=True))
+            if query.satisfied_disjunct(x) is not None:
+                return x
+    return None
+
+
+def promising(bounds: FloatBounds, x: FloatArray) -> Point | None:
+    """Evaluate all rows of ``x`` in floating point, and the best of them exactly."""
+    y, _ = float_outputs(bounds, x)
+    worst, _ = worst_rows(bounds, row_values(bounds, x, y))
+    best = worst.min(axis=1)
+    order = np.argsort(best, kind="stable")[:3]
+    return confirmed(bounds.query, x[order[best[order] <= NEAR * (1 + np.abs(y[order]).max(axis=1))]])
+
+
+def descend(bounds: FloatBounds, lo: FloatArray, hi: FloatArray, seed: int) -> Point | None:
+    """Projected sign descent on the worst row of the nearest disjunct, from many starts in a bounded box."""
+    generator = np.random.default_rng(seed)
+    x = lo + (hi - lo) * generator.random((STARTS, len(lo)))
+    x[0] = lo + (hi - lo) / 2
+    width = hi - lo
+    best_x, best = x.copy(), np.full(len(x), np.inf)
+    for step in range(STEPS):
+        y, activations = float_outputs(bounds, x)
+        worst, row = worst_rows(bounds, row_values(bounds, x, y))
+        disjunct = worst.argmin(axis=1)
+        value = worst[np.arange(len(x)), disjunct]
+        better = value < best
+        best[better], best_x[better] = value[better], x[better]
+        if (value <= 0).any() and (point := confirmed(bounds.query, x[np.argsort(value)[:2]])) is not None:
+            return point
+        chosen = row[np.arange(len(x)), disjunct]
+        gradient = bounds.row_output[chosen]
+        for weight, slope, z in zip(reversed(bounds.weight), reversed(bounds.slope), reversed(activations), strict=True):
+            gradient = (gradient * np.where(z >= 0, 1.0, slope)) @ weight
+        gradient = gradient + bounds.row_input[chosen]
+        x = np.clip(x - 0.25 * 0.85**step * width * np.sign(gradient), lo, hi)
+    return promising(bounds, best_x[np.argsort(best, kind="stable")[:8]])
+
+
+def _inside(value: Fraction, lo: Fraction | None, hi: Fraction | None) -> Fraction:
+    if lo is not None and value < lo:
+        return _short(lo, hi) if hi is not None else lo
+    if hi is not None and value > hi:
+        return -_short(-hi, -lo) if lo is not None else hi
+    return value
+
+
+def _short(low: Fraction, high: Fraction) -> Fraction:
+    """A dyadic number just above ``low`` when the interval holds one of 60 bits, else ``low`` itself."""
+    scale = Fraction(1)
+    while scale < 2**60 and abs(low) * scale < 2**52:
+        scale *= 2
+    rounded = Fraction(-((-low * scale).__floor__())) / scale
+    return rounded if rounded <= high else low

@@ -1,0 +1,390 @@
+"""Branch and bound over input boxes and unit phases.
+
+Requirement
+    A query; any feedforward piecewise-linear network, any box (unbounded ones too), rows strict or not.
+Return
+    Blocks of a proof that there is no point, or a point.
+Method
+    Depth first, in batches.  On every branch: bounds on the units that are still undecided, layer by layer, by
+    backward substitution (``kernel/bounds.py``), starting from the bounds inherited from the parent; then bounds on the
+    half-spaces of the open disjuncts, with the slopes of undecided units improved by a few steps of ascent (Xu et al.
+    2021, alpha-CROWN; here only for the row nearest to a refutation).  What stays open is cut in two along the input that
+    carries most of the relaxation gap, unless the branch is thin: few undecided units, or a depth at which bisection
+    would not end (touching sets).  Then a unit is split at 0, and when no unit is undecided exact linear programs decide.
+Property
+    Sound, because the checker decides; complete, because phase splitting ends after at most 2^units leaves.
+Reference
+    Bak et al. (nnenum), Wang et al. 2021 (beta-CROWN), Zhang et al. 2018 (CROWN); DESIGN.md of this project.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from verifier.engines.attack import promising
+from verifier.engines.exact_leaf import LinearBranch
+from verifier.kernel.bounds import FloatBounds, LinearFunctions, Slopes, default_slopes
+from verifier.kernel.branches import Branches, Indices, Mask, split
+from verifier.kernel.certificate import SLOPE_STEPS, Block, ExactLeaf, Refutations, StatedBounds
+from verifier.kernel.query import Query
+from verifier.kernel.rational import FloatArray, Point
+
+ASCENT = (0.7, 0.5)       # how far slopes move towards the better piece, step by step
+MARGIN = 32.0             # stated bounds and refutations keep this many error terms in reserve for the other arithmetic
+FEW_UNITS = 2             # undecided units at which a branch is split on units
+DEPTH = 40                # bisections per input after which a branch is split on units
+MANTISSA_BITS = 16        # of stated bounds
+
+
+@dataclass(frozen=True)
+class SearchBatch:
+    """Branches with the search's own notes: ``chosen`` (B, units of all layers) marks units split on."""
+
+    branches: Branches
+    chosen: Mask
+
+    @classmethod
+    def root(cls, query: Query) -> SearchBatch:
+        """The whole domain."""
+        units = sum(layer.units for layer in query.network.layers)
+        return cls(Branches.root(query), np.zeros((1, units), dtype=bool))
+
+    def __len__(self) -> int:
+        return len(self.branches)
+
+    def take(self, index: Indices | slice) -> SearchBatch:
+        """A copy of these members."""
+        return SearchBatch(self.branches.take(index), self.chosen[index].copy())
+
+    @staticmethod
+    def concatenate(parts: Any) -> SearchBatch:
+        """All members of the parts, in order."""
+        return SearchBatch(Branches.concatenate([p.branches for p in parts]),
+                           np.concatenate([p.chosen for p in parts]))
+
+
+@dataclass
+class Effort:
+    """Counters."""
+
+    boxes: int = 0
+    exact_leaves: int = 0
+    linear_programs: int = 0
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """One step of the search: its block of the proof and the children, or a point of the query."""
+
+    block: Block | None
+    children: SearchBatch | None
+    point: Point | None
+
+
+class BranchAndBound:
+    """The expansion of batches for one query.  Picklable; holds no open branches."""
+
+    def __init__(self, query: Query) -> None:
+        self.query = query
+        self.bounds = FloatBounds(query)
+        self.effort = Effort()
+        self.calibrated = False
+        self.offsets = np.cumsum([0] + [layer.units for layer in query.network.layers])
+        self.bounded = query.domain.is_bounded
+        lo, hi = query.domain.outward_floats()
+        self.root_width = np.where(hi > lo, hi - lo, 1.0)
+
+    def expand(self, batch: SearchBatch) -> Expansion:
+        """Bound, refute and split the branches of a batch (which is changed in place)."""
+        branches = batch.branches
+        self.effort.boxes += len(branches)
+        stated, slopes, functions = self._bound_units(branches)
+        rows = _RowBounds(self, branches, slopes) if self.bounded else None
+        refutations = rows.refute() if rows is not None else NO_REFUTATIONS
+        point = self._attack(branches, rows)
+        if point is not None:
+            return Expansion(None, None, point)
+        leaves: list[ExactLeaf] = []
+        undecided = [(branches.lower[j] < 0) & (branches.upper[j] > 0) for j in range(len(slopes))]
+        counts = sum((mask.sum(axis=1) for mask in undecided), np.zeros(len(branches), dtype=np.int64))
+        for b in np.nonzero(branches.open.any(axis=1) & ((counts == 0) | (not self.bounded)))[0]:
+            answer = self._decide(batch, int(b), leaves)
+            if answer is not None:
+                return Expansion(None, None, answer)
+        left = np.nonzero(branches.open.any(axis=1))[0]
+        on_input, index, at = self._choose(batch, left, undecided, counts, rows, functions)
+        block = Block(len(branches), tuple(stated), refutations, tuple(leaves), on_input, index, at)
+        remaining = batch.take(left)
+        chosen = remaining.chosen
+        units = np.nonzero(~on_input)[0]
+        chosen[units, index[units]] = True
+        children = SearchBatch(split(remaining.branches, on_input, index, at), np.concatenate([chosen, chosen]))
+        return Expansion(block, children, None)
+
+    def _bound_units(self, branches: Branches) -> tuple[list[StatedBounds], list[Slopes], list[_UnitFunctions | None]]:
+        """Tighten the undecided units, layer by layer, to short numbers; returns what a proof states of them."""
+        stated: list[StatedBounds] = []
+        slopes: list[Slopes] = []
+        functions: list[_UnitFunctions | None] = []
+        for layer in range(len(self.bounds.weight)):
+            lower, upper = branches.lower[layer], branches.upper[layer]
+            branch, unit = branches.undecided(layer)
+            none = np.zeros(len(branch), dtype=bool)
+            empty = np.zeros(0, dtype=np.float32)
+            statement, function = StatedBounds(none, none, empty, empty), None
+            if len(branch) and self.bounded:
+                count = len(branch)
+                found = self.bounds.unit_bounds(branches, layer, np.concatenate([branch, branch]),
+                                                np.concatenate([unit, unit]),
+                                                np.repeat([1.0, -1.0], count), slopes)
+                safe = found.lower - MARGIN * found.error
+                low, high = shorten(safe[:count]), -shorten(safe[count:])
+                statement = self._state(branches, layer, branch, unit, low, high)
+                function = _UnitFunctions(branch, unit, found)
+            stated.append(statement)
+            functions.append(function)
+            if not self.calibrated:
+                self.bounds.calibrate(branches)
+            p, n = default_slopes(lower, upper, self.bounds.slope[layer])
+            slopes.append(Slopes(p, n))
+        self.calibrated = True
+        return stated, slopes, functions
+
+    def _state(self, branches: Branches, layer: int, branch: Indices, unit: Indices, low: FloatArray,
+               high: FloatArray) -> StatedBounds:
+        """Choose what to state, and use it: of a unit whose sign becomes decided the sign alone."""
+        lower, upper = branches.lower[layer], branches.upper[layer]
+        old_low, old_high = lower[branch, unit], upper[branch, unit]
+        worth = 0.02 * (old_high - old_low)
+        finite = np.isfinite(worth)
+        worth = np.where(finite, worth, 0.0)
+        active, inactive = finite & (low >= 0), finite & (high <= 0)
+        low = np.where(active, 0.0, low)
+        high = np.where(inactive, 0.0, high)
+        say_low = np.isfinite(low) & (active | (~inactive & (~finite | (low > old_low + worth))))
+        say_high = np.isfinite(high) & (inactive & ~active | (~active & (~finite | (high < old_high - worth))))
+        lower[branch[say_low], unit[say_low]] = low[say_low]
+        upper[branch[say_high], unit[say_high]] = high[say_high]
+        return StatedBounds(say_low, say_high, low[say_low].astype(np.float32), high[say_high].astype(np.float32))
+
+    def _attack(self, branches: Branches, rows: _RowBounds | None) -> Point | None:
+        """Try the centres of what is open, and the corners where the refutations came nearest to failing."""
+        left = branches.open.any(axis=1)
+        if rows is None or not left.any():
+            return None
+        points = [branches.lo[left] + (branches.hi[left] - branches.lo[left]) / 2]
+        if len(rows.branch):
+            points.append(np.where(rows.linear >= 0, branches.lo[rows.branch], branches.hi[rows.branch]))
+        return promising(self.bounds, np.concatenate(points))
+
+    def _decide(self, batch: SearchBatch, b: int, leaves: list[ExactLeaf]) -> Point | None:
+        """Exact linear programs for the open disjuncts of branch ``b``; may find a point."""
+        linear = LinearBranch(self.query, batch.branches, b, batch.chosen[b])
+        for d in np.nonzero(batch.branches.open[b])[0]:
+            self.effort.linear_programs += 1
+            answer = linear.decide(int(d))
+            if isinstance(answer, ExactLeaf):
+                self.effort.exact_leaves += 1
+                leaves.append(answer)
+                batch.branches.open[b, d] = False
+            elif answer is not None:
+                return answer
+        return None
+
+    def _choose(self, batch: SearchBatch, left: Indices, undecided: list[Mask], counts: Indices,
+                rows: _RowBounds | None, functions: list[_UnitFunctions | None]) -> tuple[Mask, Indices, FloatArray]:
+        """Where to split each branch that is left."""
+        branches = batch.branches
+        if not len(left):
+            return np.zeros(0, dtype=bool), np.zeros(0, dtype=np.int64), np.zeros(0)
+        on_input = np.zeros(len(branches), dtype=bool)
+        index = np.zeros(len(branches), dtype=np.int64)
+        if rows is not None:
+            score, gap = rows.gaps(functions)
+            width = branches.hi - branches.lo
+            middle = branches.lo + width / 2
+            splittable = (branches.lo < middle) & (middle < branches.hi)
+            score = np.where(splittable, score, -1.0)
+            index = score.argmax(axis=1)
+            with np.errstate(divide="ignore"):
+                depth = -np.log2(np.maximum(width / self.root_width, 2.0**-200)).min(axis=1)
+            best = np.take_along_axis(score, index[:, None], 1)[:, 0]
+            on_input = (counts > FEW_UNITS) & (depth < DEPTH) & (best > 0)
+            points = np.take_along_axis(middle, index[:, None], 1)[:, 0]
+        else:
+            gap = [mask.astype(np.float64) for mask in undecided]
+            points = np.zeros(len(branches))
+        for b in left[~on_input[left]]:
+            index[b] = self._unit_to_split(undecided, gap, int(b))
+        return on_input[left], index[left], np.where(on_input[left], points[left], 0.0)
+
+    def _unit_to_split(self, undecided: list[Mask], gap: list[FloatArray], b: int) -> int:
+        """On bounded domains the undecided unit with the largest gap; else the first one, so that layers fill up."""
+        best, place = -1.0, -1
+        for j, mask in enumerate(undecided):
+            units = np.nonzero(mask[b])[0]
+            if len(units) and (place < 0 or self.bounded):
+                values = gap[j][b, units]
+                k = int(values.argmax())
+                if values[k] > best:
+                    best, place = float(values[k]), int(self.offsets[j] + units[k])
+        return place
+
+
+@dataclass(frozen=True)
+class _UnitFunctions:
+    """The linear bounds found for undecided units: the first half bounds ``z``, the second ``-z`` from below."""
+
+    branch: Indices
+    unit: Indices
+    found: LinearFunctions
+
+
+class _RowBounds:
+    """Linear bounds on the half-spaces of the open disjuncts of a batch, with slopes improved by ascent.
+
+    ``branch``, ``row``: one pair for every branch and open disjunct, the half-space nearest to a refutation;
+    ``linear``: its linear lower bound; ``trace``: coefficients before and after every layer, last layer first.
+    """
+
+    def __init__(self, search: BranchAndBound, branches: Branches, slopes: list[Slopes]) -> None:
+        self.bounds = search.bounds
+        self.branches = branches
+        self.default = slopes
+        disjunct = self.bounds.row_disjunct
+        branch, row = np.nonzero(branches.open[:, disjunct])
+        self.trace: list[tuple[FloatArray, FloatArray]] = []
+        found = self.bounds.row_bounds(branches, row, branch, slopes, self.trace)
+        keep = _largest_of_groups(branch * branches.open.shape[1] + disjunct[row], found.lower)
+        self.branch, self.row = branch[keep], row[keep]
+        self.trace = [(c[keep], d[keep]) for c, d in self.trace]
+        self.linear, self.lower, self.error = found.linear[keep], found.lower[keep], found.error[keep]
+        self.steps = [_default_steps(branches, j, self.bounds.slope[j])[self.branch] for j in range(len(slopes))]
+        for distance in ASCENT:
+            todo = np.nonzero(~self.proved)[0]
+            if not len(todo):
+                break
+            self._ascend(todo, distance)
+
+    @property
+    def proved(self) -> Mask:
+        """Whether the half-space is refuted, with a reserve for the other arithmetic."""
+        return np.asarray(self.lower - MARGIN * self.error > 0)
+
+    def refute(self) -> Refutations:
+        """The refutations found; closes their disjuncts."""
+        done = np.nonzero(self.proved)[0]
+        branch, row = self.branch[done], self.row[done]
+        steps = np.concatenate([s[done] for s in self.steps], axis=1)
+        undecided = np.concatenate([((lo < 0) & (hi > 0))[branch] for lo, hi in
+                                    zip(self.branches.lower, self.branches.upper, strict=True)], axis=1)
+        self.branches.open[branch, self.bounds.row_disjunct[row]] = False
+        open_ = np.nonzero(~self.proved)[0]
+        self.branch, self.row, self.linear = self.branch[open_], self.row[open_], self.linear[open_]
+        self.lower, self.error = self.lower[open_], self.error[open_]
+        self.trace = [(c[open_], d[open_]) for c, d in self.trace]
+        self.steps = [s[open_] for s in self.steps]
+        return Refutations(branch, row, steps[undecided].astype(np.uint8))
+
+    def _ascend(self, todo: Indices, distance: float) -> None:
+        """Move the slopes of these bounds towards the piece that is better at the bound's minimiser; keep gains."""
+        branches, bounds = self.branches, self.bounds
+        branch, row = self.branch[todo], self.row[todo]
+        y = np.where(self.linear[todo] >= 0, branches.lo[branch], branches.hi[branch])
+        steps, slopes = [], []
+        for j in range(len(bounds.weight)):
+            z = y @ bounds.weight[j].T + bounds.bias[j]
+            c, d = (a[todo] for a in self.trace[len(bounds.weight) - 1 - j])
+            low, high, slope = branches.lower[j][branch], branches.upper[j][branch], bounds.slope[j]
+            undecided = (low < 0) & (high > 0)
+            concave = slope > 1
+            on_piece = undecided & ((c >= 0) ^ concave)
+            old = self.steps[j][todo]
+            # the bound is linear in the slope: its derivative is c z (1 - s for each step), larger is better
+            better = np.where((z > 0) ^ concave ^ (c < 0), float(SLOPE_STEPS), 0.0)
+            new = np.where(on_piece, np.rint(old + distance * (better - old)), old)
+            piece = slope + (1 - slope) * (new / SLOPE_STEPS)
+            default = self.default[j]
+            p, n = default.p[branch], default.n[branch]
+            steps.append(new)
+            slopes.append(Slopes(np.where(undecided & ~concave, piece, p), np.where(undecided & concave, piece, n),
+                                 own_p=True, own_n=True) if concave.any() else
+                          Slopes(np.where(undecided, piece, p), default.n, own_p=True))
+            with np.errstate(invalid="ignore", divide="ignore"):
+                ratio = np.where(c != 0, d / np.where(c != 0, c, 1.0), 0.0)
+            # where the chord is in use the relaxed unit lies on it
+            offset = np.where(undecided & ~on_piece, np.where(low >= 0, low, slope * low) - ratio * low, 0.0)
+            y = ratio * z + offset
+        trace: list[tuple[FloatArray, FloatArray]] = []
+        found = bounds.row_bounds(branches, row, branch, slopes, trace)
+        gain = found.lower > self.lower[todo]
+        at = todo[gain]
+        self.lower[at], self.error[at], self.linear[at] = found.lower[gain], found.error[gain], found.linear[gain]
+        for j, new in enumerate(steps):
+            self.steps[j][at] = new[gain]
+        for (c, d), (new_c, new_d) in zip(self.trace, trace, strict=True):
+            c[at], d[at] = new_c[gain], new_d[gain]
+
+    def gaps(self, functions: list[_UnitFunctions | None]) -> tuple[FloatArray, list[FloatArray]]:
+        """``(score, gap)``: how much each input of each branch carries of the relaxation gap of the open rows, and each
+        unit's own gap.
+
+        A unit's gap is shared among the inputs in the proportion in which they move its linear bound; a small part
+        of the row's own slope is added, so that a branch without gap is still cut along what moves the row.
+        """
+        branches, bounds = self.branches, self.bounds
+        width = branches.hi - branches.lo
+        score = np.zeros_like(width)
+        np.add.at(score, self.branch, 0.025 * np.abs(self.linear) * width[self.branch])
+        gap = []
+        for j in range(len(bounds.weight)):
+            low, high, slope = branches.lower[j], branches.upper[j], bounds.slope[j]
+            c, d = self.trace[len(bounds.weight) - 1 - j]
+            lo, hi = low[self.branch], high[self.branch]
+            undecided = (lo < 0) & (hi > 0)
+            span = np.where(undecided, hi - lo, 1.0)
+            bend = np.abs(1 - slope) * np.abs(c)
+            chord = bend * -lo * hi / span
+            piece = 0.5 * np.maximum((d - slope * c) * -lo, (c - d) * hi)
+            on_chord = (c < 0) ^ (slope > 1)
+            value = np.where(undecided, np.where(on_chord, chord, np.abs(piece)), 0.0)
+            total = np.zeros_like(low)
+            np.add.at(total, self.branch, value)
+            gap.append(total)
+            function = functions[j]
+            if function is None:
+                continue
+            count = len(function.branch)
+            move = np.abs(function.found.linear[:count]) * width[function.branch]
+            stale = 0.5 * (high - low)[function.branch, function.unit]
+            norm = np.maximum(np.maximum(move.sum(axis=1), stale), 1e-300)
+            np.add.at(score, function.branch, (total[function.branch, function.unit] / norm)[:, None] * move)
+        return score, gap
+
+
+NO_REFUTATIONS = Refutations(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint8))
+
+
+def shorten(values: FloatArray) -> FloatArray:
+    """Each value rounded down to a number of MANTISSA_BITS bits that binary32 holds; minus infinity when there is none."""
+    mantissa, exponent = np.frexp(values)
+    with np.errstate(invalid="ignore", over="ignore"):
+        short = np.ldexp(np.floor(mantissa * 2.0**MANTISSA_BITS), exponent - MANTISSA_BITS)
+        short = np.where((short > -(2.0**100)) & (short < 2.0**100), short, -np.inf)
+    return np.where(np.abs(short) < 2.0**-100, np.where(short < 0, -(2.0**-100), 0.0), short)
+
+
+def _default_steps(branches: Branches, layer: int, slope: FloatArray) -> npt.NDArray[np.float64]:
+    return np.where(branches.upper[layer] >= -branches.lower[layer], float(SLOPE_STEPS), 0.0)
+
+
+def _largest_of_groups(group: Indices, value: FloatArray) -> Indices:
+    """The position of the largest value of each group of equal numbers (the first of several), in group order."""
+    order = np.lexsort((np.arange(len(group)), -value, group))
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = group[order][1:] != group[order][:-1]
+    return order[first]

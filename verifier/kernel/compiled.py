@@ -1,0 +1,42 @@
+"""The numba form of the inner loop of ``bounds.py``; imported lazily, because numba takes long to load.
+
+``reassoc`` and ``contract`` let the compiler reorder and fuse the sums of products: the error analysis in ``bounds.py``
+holds for every order.  ``nnan`` and ``ninf`` are not given: NaN and infinities keep their meaning.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from verifier.kernel.branches import Indices
+from verifier.kernel.rational import FloatArray
+
+
+@numba.njit(
+    "void(f8[:,::1],i8[::1],f8[:,::1],f8[:,::1],f8[::1],f8[:,::1],i8[::1],f8[:,::1],i8[::1],f8[::1],f8[::1],"
+    "f8[:,::1],f8[::1],f8[::1])", cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def relax(c: FloatArray, branch: Indices, lower: FloatArray, upper: FloatArray, slope: FloatArray,
+          p: FloatArray, p_row: Indices, n: FloatArray, n_row: Indices, magnitude: FloatArray,
+          extent: FloatArray, d: FloatArray, k: FloatArray, s: FloatArray) -> None:
+    """See ``bounds._relax_numpy``, which defines it."""
+    for r in range(c.shape[0]):
+        low, high = lower[branch[r]], upper[branch[r]]
+        positive, negative = p[p_row[r]], n[n_row[r]]
+        total = 0.0
+        size = 0.0
+        for i in range(c.shape[1]):
+            value = c[r, i]
+            bottom = low[i]
+            top = high[i]
+            chosen = value * (positive[i] if value >= 0 else negative[i])
+            d[r, i] = chosen
+            at_low = value * (bottom if bottom >= 0 else slope[i] * bottom) - chosen * bottom
+            at_high = value * (top if top >= 0 else slope[i] * top) - chosen * top
+            least = at_low if at_low < at_high else at_high
+            if bottom < 0 and top > 0 and least > 0:
+                least = 0.0
+            total += least
+            size += np.abs(chosen) * magnitude[i] + np.abs(value) * extent[i]
+        k[r] += total
+        s[r] += size
