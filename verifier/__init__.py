@@ -1,0 +1,49 @@
+"""Exact verification of small ReLU networks, with proofs that a small checker accepts.
+
+The public names load on first use, so that a command line starts without its libraries.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from verifier.api import Progress, check, verify
+    from verifier.formats.errors import InputError
+    from verifier.formats.onnx import LoadedNetwork, read_network
+    from verifier.formats.vnnlib import Property, parse_property, read_property
+    from verifier.kernel.certificate import InvalidCertificate
+    from verifier.kernel.network import Layer, Network
+    from verifier.kernel.polyhedron import Box, HalfSpace
+    from verifier.kernel.query import Query
+    from verifier.kernel.rational import Matrix
+    from verifier.properties.safety import Outcome, Statistics, Verdict, Witness
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Box", "HalfSpace", "InputError", "InvalidCertificate", "Layer", "LoadedNetwork", "Matrix", "Network", "Outcome",
+    "Progress", "Property", "Query", "Statistics", "Verdict", "Witness", "check", "parse_property", "read_network",
+    "read_property", "verify",
+]
+
+_HOMES = {
+    "verifier.api": ("Progress", "check", "verify"),
+    "verifier.formats.errors": ("InputError",),
+    "verifier.formats.onnx": ("LoadedNetwork", "read_network"),
+    "verifier.formats.vnnlib": ("Property", "parse_property", "read_property"),
+    "verifier.kernel.certificate": ("InvalidCertificate",),
+    "verifier.kernel.network": ("Layer", "Network"),
+    "verifier.kernel.polyhedron": ("Box", "HalfSpace"),
+    "verifier.kernel.query": ("Query",),
+    "verifier.kernel.rational": ("Matrix",),
+    "verifier.properties.safety": ("Outcome", "Statistics", "Verdict", "Witness"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -155,7 +155,8 @@ def _prepare(memory_mib: int | None) -> None:
     """Load in a fresh worker what every instance needs, so that none pays for it; then bound its memory."""
     import verifier.api  # noqa: PLC0415
     import verifier.formats.onnx  # noqa: PLC0415
-    import verifier.formats.vnnlib  # noqa: F401, PLC0415
+    import verifier.formats.vnnlib
+    import verifier.kernel.compiled  # noqa: F401, PLC0415
 
     if memory_mib is not None:
         resource.setrlimit(resource.RLIMIT_AS, (memory_mib * 2**20, memory_mib * 2**20))
@@ -198,7 +199,7 @@ def decide_instance(options: Options, instance: Instance, executor: SharingExecu
         certificate = _place(options, "certificates", f"{instance.name}.cert")
         with NewFile(certificate) as new:
             verdict = verify(network, prop, timeout=left, seed=options.seed, exact=options.exact, executor=executor,
-                             certificate=new.file)
+                             compiled=True, certificate=new.file)
             if verdict.outcome is not Outcome.UNKNOWN:
                 new.commit()
         if verdict.witness is not None:

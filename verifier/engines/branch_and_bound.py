@@ -36,8 +36,9 @@ from verifier.kernel.rational import FloatArray, Point
 ASCENT = (0.7, 0.5)       # how far slopes move towards the better piece, step by step
 MARGIN = 32.0             # stated bounds and refutations keep this many error terms in reserve for the other arithmetic
 FEW_UNITS = 2             # undecided units at which a branch is split on units
-DEPTH = 40                # bisections per input after which a branch is split on units
+DEPTH = 24                # bisections of one input after which a branch is split on units
 MANTISSA_BITS = 16        # of stated bounds
+LINEAR_PROGRAM_WORK = 200_000
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,14 @@ class Effort:
     boxes: int = 0
     exact_leaves: int = 0
     linear_programs: int = 0
+    work: int = 0  # entries of coefficient rows processed: what budgets are counted in
+
+    def add(self, other: Effort) -> None:
+        """Add another's counts."""
+        self.boxes += other.boxes
+        self.exact_leaves += other.exact_leaves
+        self.linear_programs += other.linear_programs
+        self.work += other.work
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,8 @@ class BranchAndBound:
         self.offsets = np.cumsum([0] + [layer.units for layer in query.network.layers])
         self.bounded = query.domain.is_bounded
         lo, hi = query.domain.outward_floats()
-        self.root_width = np.where(hi > lo, hi - lo, 1.0)
+        self.root_width = hi - lo
+        self.unit_width = np.where(hi > lo, hi - lo, 1.0)
 
     def expand(self, batch: SearchBatch) -> Expansion:
         """Bound, refute and split the branches of a batch (which is changed in place)."""
@@ -138,6 +148,7 @@ class BranchAndBound:
             statement, function = StatedBounds(none, none, empty, empty), None
             if len(branch) and self.bounded:
                 count = len(branch)
+                self.effort.work += 2 * count * int(self.offsets[layer])
                 found = self.bounds.unit_bounds(branches, layer, np.concatenate([branch, branch]),
                                                 np.concatenate([unit, unit]),
                                                 np.repeat([1.0, -1.0], count), slopes)
@@ -186,6 +197,7 @@ class BranchAndBound:
         linear = LinearBranch(self.query, batch.branches, b, batch.chosen[b])
         for d in np.nonzero(batch.branches.open[b])[0]:
             self.effort.linear_programs += 1
+            self.effort.work += LINEAR_PROGRAM_WORK
             answer = linear.decide(int(d))
             if isinstance(answer, ExactLeaf):
                 self.effort.exact_leaves += 1
@@ -210,8 +222,7 @@ class BranchAndBound:
             splittable = (branches.lo < middle) & (middle < branches.hi)
             score = np.where(splittable, score, -1.0)
             index = score.argmax(axis=1)
-            with np.errstate(divide="ignore"):
-                depth = -np.log2(np.maximum(width / self.root_width, 2.0**-200)).min(axis=1)
+            depth = np.where(self.root_width > 0, -np.log2(np.maximum(width, 2.0**-1000) / self.unit_width), 0.0).max(axis=1)
             best = np.take_along_axis(score, index[:, None], 1)[:, 0]
             on_input = (counts > FEW_UNITS) & (depth < DEPTH) & (best > 0)
             points = np.take_along_axis(middle, index[:, None], 1)[:, 0]
@@ -257,6 +268,7 @@ class _RowBounds:
         self.default = slopes
         disjunct = self.bounds.row_disjunct
         branch, row = np.nonzero(branches.open[:, disjunct])
+        search.effort.work += (1 + len(ASCENT)) * len(branch) * int(search.offsets[-1])
         self.trace: list[tuple[FloatArray, FloatArray]] = []
         found = self.bounds.row_bounds(branches, row, branch, slopes, self.trace)
         keep = _largest_of_groups(branch * branches.open.shape[1] + disjunct[row], found.lower)

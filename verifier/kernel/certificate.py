@@ -1,7 +1,7 @@
 """Certificates as bytes.  ``CERTIFICATE.md`` is the specification; this file reads and writes it.
 
-A certificate is one header and, for every query that is claimed to have no points, a list of blocks.  A block belongs to
-one step of the checker's stack machine (``checker.py``).  Reading never trusts a length: caps are checked before
+A certificate is one header and, for every query that is claimed to have no points, a list of blocks.  A block belongs
+to one step of the checker's stack machine (``checker.py``).  Reading never trusts a length: caps are checked before
 memory is taken, and everything malformed raises :class:`InvalidCertificate`.
 """
 
@@ -11,7 +11,7 @@ import hashlib
 import json
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, BinaryIO
@@ -31,7 +31,7 @@ SLOPE_STEPS = 128
 Bytes = npt.NDArray[np.uint8]
 
 
-class InvalidCertificate(Exception):  # noqa: N818  the name that users read
+class InvalidCertificate(Exception):
     """The certificate does not prove its claim, or is no certificate."""
 
 
@@ -48,8 +48,9 @@ class StatedBounds:
 
 @dataclass(frozen=True)
 class Refutations:
-    """Half-space ``row[r]`` (numbered through all disjuncts) is false on branch ``branch[r]``; ``slopes`` holds, refutation
-    by refutation, layer by layer, one step count out of SLOPE_STEPS for every undecided unit of the branch."""
+    """Half-space ``row[r]`` (numbered through all disjuncts) is false on branch ``branch[r]``; ``slopes`` holds,
+    refutation by refutation, layer by layer, one step count out of SLOPE_STEPS for every undecided unit of the branch.
+    """
 
     branch: Indices
     row: Indices
@@ -119,6 +120,18 @@ class Block:
         return cls(count, tuple(stated), refutations, leaves, on_input, index, point)
 
 
+def unpack(compressed: bytes) -> Block:
+    """The block in a frame.  Raises InvalidCertificate."""
+    decompressor = zlib.decompressobj()
+    try:
+        data = decompressor.decompress(compressed, MAX_FRAME_BYTES)
+    except zlib.error as error:
+        raise InvalidCertificate("a block is not compressed data") from error
+    if not decompressor.eof or decompressor.unused_data:
+        raise InvalidCertificate("a block is truncated, too long, or followed by stray bytes")
+    return Block.decode(data)
+
+
 class CertificateWriter:
     """Writes a certificate to a binary stream: the header at once, then blocks, then the trailer on ``close``."""
 
@@ -129,10 +142,9 @@ class CertificateWriter:
         text = json.dumps({"version": VERSION, **header}, sort_keys=True, separators=(",", ":")).encode()
         self._write(MAGIC + struct.pack("<I", len(text)) + text)
 
-    def block(self, encoded: bytes) -> None:
-        """Append one encoded block to the proof of the current query."""
-        data = zlib.compress(encoded, 6)
-        self._write(struct.pack("<I", len(data)) + data)
+    def block(self, compressed: bytes) -> None:
+        """Append one encoded and zlib-compressed block to the proof of the current query."""
+        self._write(struct.pack("<I", len(compressed)) + compressed)
 
     def end_proof(self) -> None:
         """End the proof of the current query."""
@@ -178,14 +190,7 @@ class CertificateReader:
                 return
             if length > MAX_FRAME_BYTES:
                 raise InvalidCertificate(f"a block claims {length} bytes, at most {MAX_FRAME_BYTES} are read")
-            decompressor = zlib.decompressobj()
-            try:
-                data = decompressor.decompress(self._read(length), MAX_FRAME_BYTES)
-            except zlib.error as error:
-                raise InvalidCertificate("a block is not compressed data") from error
-            if not decompressor.eof or decompressor.unused_data:
-                raise InvalidCertificate("a block is truncated, too long, or followed by stray bytes")
-            yield Block.decode(data)
+            yield unpack(self._read(length))
 
     def end(self) -> None:
         """Check the trailer and that nothing follows it."""
@@ -291,7 +296,3 @@ def _long(text: str) -> int:
         raise ValueError("a rational p/q was required")
     return sign * value
 
-
-def header_rationals(values: Sequence[Fraction]) -> list[str]:
-    """Rationals as the strings that headers hold."""
-    return [str(v) for v in values]

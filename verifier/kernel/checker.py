@@ -35,7 +35,7 @@ from verifier.kernel.rational import FloatArray, Point, dot
 
 RIGOROUS = "rigorous floating point"
 EXACT = "exact integers"
-COMPILE_AFTER = 512  # branches, after which compiling the inner loop pays
+COMPILE_AFTER = 60  # branches, after which loading the compiled inner loop pays
 _KEY = object()
 
 
@@ -113,7 +113,7 @@ class ProofMachine:
         branches = self.stack.pop(block.count)
         self.branches += block.count
         if isinstance(self.arithmetic, FloatBounds):
-            self.arithmetic.compiled = True
+            self.arithmetic.compiled |= self.branches > COMPILE_AFTER
         slopes = self._bound(branches, block)
         self._refute(branches, block.refutations, slopes)
         for leaf in block.exact_leaves:

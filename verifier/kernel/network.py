@@ -42,7 +42,8 @@ class Layer:
         units = self.weight.shape[0]
         for name, matrix in (("bias", self.bias), ("slope", self.slope)):
             if matrix.shape != (units, 1):
-                raise ValueError(f"a layer of {units} units needs a {name} of shape {(units, 1)}, received {matrix.shape}")
+                raise ValueError(f"a layer of {units} units needs a {name} of shape {(units, 1)}, "
+                                 f"received {matrix.shape}")
 
     @property
     def inputs(self) -> int:
@@ -91,7 +92,8 @@ class Network:
             raise ValueError("a network needs at least one layer, received none")
         for index, (first, second) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
             if first.units != second.inputs:
-                raise ValueError(f"layer {index + 1} has {first.units} units but layer {index + 2} reads {second.inputs}")
+                raise ValueError(f"layer {index + 1} has {first.units} units "
+                                 f"but layer {index + 2} reads {second.inputs}")
 
     @classmethod
     def from_arrays(cls, weights: Sequence[npt.ArrayLike], biases: Sequence[npt.ArrayLike],

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
-from verifier.kernel.rational import FloatArray, Point, ceil_float, dot, floor_float, to_fraction
-
 import numpy as np
+
+from verifier.kernel.rational import FloatArray, Point, ceil_float, dot, floor_float, to_fraction
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ class Box:
 
     def __post_init__(self) -> None:
         if len(self.lower) != len(self.upper):
-            raise ValueError(f"a box needs as many lower as upper bounds, received {len(self.lower)} and {len(self.upper)}")
+            raise ValueError("a box needs as many lower as upper bounds, "
+                             f"received {len(self.lower)} and {len(self.upper)}")
         for index, (lo, hi) in enumerate(zip(self.lower, self.upper, strict=True)):
             if lo is not None and hi is not None and lo > hi:
                 raise ValueError(f"input {index}: lower bound {lo} exceeds upper bound {hi}")

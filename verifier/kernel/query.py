@@ -33,7 +33,8 @@ class Query:
 
     def __post_init__(self) -> None:
         if self.domain.dimension != self.network.inputs:
-            raise ValueError(f"the network has {self.network.inputs} inputs, the domain {self.domain.dimension} coordinates")
+            raise ValueError(f"the network has {self.network.inputs} inputs, "
+                             f"the domain {self.domain.dimension} coordinates")
         width = self.network.inputs + self.network.outputs
         for disjunct in self.disjuncts:
             for half_space in disjunct:

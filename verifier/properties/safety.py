@@ -8,8 +8,11 @@ Without theorems only ``unknown`` can be built.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from verifier.kernel.checker import NoPoint, PointIn, Theorem
+from verifier.kernel.query import Query
 from verifier.kernel.rational import Point
 
 
@@ -54,3 +57,34 @@ class Verdict:
     arithmetic: str = ""
     vacuous: bool = False
     statistics: Statistics = field(default_factory=Statistics)
+
+
+def conclude(queries: Sequence[Query], theorems: Sequence[Theorem], reason: str, vacuous: bool = False,
+             statistics: Statistics | None = None) -> Verdict:
+    """The verdict that the theorems about these queries allow, by the theorem of this module.
+
+    ``reason`` explains an ``unknown``; ``vacuous`` is only repeated.
+    """
+    statistics = statistics or Statistics()
+    numbers = {query.digest: number for number, query in enumerate(queries)}
+    empty = set()
+    for theorem in theorems:
+        number = numbers.get(theorem.claim.query.digest)
+        if number is None:
+            continue
+        if isinstance(theorem.claim, PointIn):
+            query, x = theorem.claim.query, theorem.claim.x
+            disjunct = query.satisfied_disjunct(x)
+            if disjunct is None:
+                raise AssertionError("the checker confirmed a point that is none")
+            witness = Witness(x, query.network.evaluate(x), number, disjunct)
+            return Verdict(Outcome.VIOLATED, "an input satisfies the counterexample's constraints exactly", witness,
+                           theorem.arithmetic, False, statistics)
+        if isinstance(theorem.claim, NoPoint):
+            empty.add(theorem.claim.query.digest)
+    if empty == set(numbers):
+        arithmetic = theorems[0].arithmetic if theorems else ""
+        text = ("the constraints contradict each other, so there is nothing to violate" if vacuous else
+                "no input of the domain satisfies the counterexample's constraints")
+        return Verdict(Outcome.HOLDS, text, None, arithmetic, vacuous, statistics)
+    return Verdict(Outcome.UNKNOWN, reason, None, "", False, statistics)

@@ -1,0 +1,205 @@
+"""The one-way walk, in code: files or arrays -> network and queries -> search -> certificate -> kernel -> verdict.
+
+What the search returns is never believed.  Its point is evaluated exactly; its proof is written as a certificate and
+read back by the kernel's checker, and the verdict is what the checker's theorems allow.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
+
+from verifier import __version__
+from verifier.engines.subtrees import MapExecutor, search
+from verifier.formats.errors import InputError
+from verifier.formats.onnx import LoadedNetwork
+from verifier.formats.vnnlib import Property
+from verifier.kernel.certificate import (
+
+    CertificateReader,
+    CertificateWriter,
+    InvalidCertificate,
+    parse_rational,
+    unpack,
+)
+from verifier.kernel.checker import NoPoint, PointIn, Theorem, check_no_point, check_point
+from verifier.kernel.network import Network
+from verifier.kernel.query import Query
+from verifier.kernel.rational import Point
+from verifier.properties.safety import Outcome, Statistics, Verdict, conclude
+
+__all__ = ["MapExecutor", "Progress", "check", "verify"]
+
+ENGINES = ("auto", "branch")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a search is: branches done, branches open, and the share of the domain decided (a heuristic)."""
+
+    boxes: int
+    open: int
+    fraction: float
+
+
+def verify(network: LoadedNetwork | Network, property: Property | Sequence[Query], *, engine: str = "auto",
+           timeout: float | None = None, seed: int = 0, exact: bool = False, executor: MapExecutor | None = None,
+           progress: Callable[[Progress], None] | None = None, certificate: BinaryIO | None = None,
+           compiled: bool = False) -> Verdict:
+    """Decide whether the property holds.
+
+    ``property`` is a file's, or the queries of a counterexample themselves.  ``timeout`` is wall time in seconds.
+    ``exact`` lets the check run on integers instead of rigorous floating point.  ``executor`` may run parts of
+    the search elsewhere; the certificate does not depend on it.  ``certificate`` receives the proof of a ``holds`` or
+    ``violated``.  ``compiled`` loads the compiled inner loop at once, which pays in long-lived processes.
+
+    Raises InputError when network and property do not fit, or for an unknown engine.
+    """
+    if engine not in ENGINES:
+        raise InputError(f"engine {engine!r} is not available for this question: choose from {', '.join(ENGINES)}")
+    started = time.time()
+    deadline = None if timeout is None else started + timeout
+    subject = _Subject.of(network, property)
+    boxes = leaves = programs = 0
+    search_seconds = check_seconds = 0.0
+    theorems: list[Theorem] = []
+    proofs: list[tuple[bytes, ...]] = []
+    reason = "the time limit was reached"
+    for query in subject.queries:
+        if deadline is not None and time.time() >= deadline:
+            break
+        clock = time.process_time()
+        told = None if progress is None else _teller(progress, boxes)
+        result = search(query, seed=seed, deadline=deadline, compiled=compiled, executor=executor, progress=told)
+        search_seconds += time.process_time() - clock
+        boxes += result.effort.boxes
+        leaves += result.effort.exact_leaves
+        programs += result.effort.linear_programs
+        clock = time.process_time()
+        try:
+            if result.point is not None:
+                theorems = [check_point(PointIn(query, result.point))]
+                break
+            if not result.finished:
+                break
+            theorems.append(check_no_point(NoPoint(query), map(unpack, result.blocks), exact))
+            proofs.append(result.blocks)
+        except InvalidCertificate as error:
+            reason = f"the search's proof was not accepted by the check ({error})"
+            break
+        finally:
+            check_seconds += time.process_time() - clock
+    verdict = conclude(subject.queries, theorems, reason, subject.vacuous)
+    written = 0
+    if certificate is not None and verdict.outcome is not Outcome.UNKNOWN:
+        written = _write(certificate, subject, verdict, proofs, {"engine": engine, "seed": seed})
+    return replace(verdict, statistics=Statistics(boxes, leaves, programs, search_seconds, check_seconds, written))
+
+
+def check(certificate: BinaryIO, network: LoadedNetwork | Network, property: Property | Sequence[Query] | None, *,
+          exact: bool = False, progress: Callable[[Progress], None] | None = None) -> Verdict:
+    """Confirm a certificate of :func:`verify` about this network and property, without any search.
+
+    Raises InvalidCertificate when it does not prove its verdict about exactly these, InputError when the property that
+    it speaks of is not given.
+    """
+    clock = time.process_time()
+    reader = CertificateReader(certificate)
+    header = reader.header
+    if property is None:
+        raise InputError("this certificate speaks of a property: name its file after the network's")
+    subject = _Subject.of(network, property)
+    for key, value in subject.header().items():
+        if header.get(key) != value:
+            raise InvalidCertificate(f"the certificate was made for another {key}: {value!r} was required, "
+                                     f"received {header.get(key)!r}")
+    theorems: list[Theorem] = []
+    done = 0
+    if header.get("verdict") == Outcome.VIOLATED.value:
+        number, x = _read_witness(header, len(subject.queries))
+        theorems.append(check_point(PointIn(subject.queries[number], x)))
+    elif header.get("verdict") == Outcome.HOLDS.value:
+        for query in subject.queries:
+            told = None if progress is None else _checking(progress, done)
+            theorems.append(check_no_point(NoPoint(query), reader.proof(), exact, told))
+            done += theorems[-1].branches
+    else:
+        raise InvalidCertificate(f"a verdict holds or violated was required, received {header.get('verdict')!r}")
+    reader.end()
+    verdict = conclude(subject.queries, theorems, "", subject.vacuous)
+    if verdict.outcome.value != header["verdict"]:
+        raise InvalidCertificate(f"the certificate claims {header['verdict']!r} but proves {verdict.outcome.value!r}")
+    return replace(verdict, statistics=Statistics(boxes=done, check_seconds=time.process_time() - clock))
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What a verdict speaks of."""
+
+    network: Network
+    queries: tuple[Query, ...]
+    files: dict[str, Any]
+    vacuous: bool
+
+    @classmethod
+    def of(cls, network: LoadedNetwork | Network, property: Property | Sequence[Query]) -> _Subject:
+        files: dict[str, Any] = {}
+        plain = network if isinstance(network, Network) else network.network
+        if isinstance(network, LoadedNetwork):
+            files["network"] = sorted({digest for _, digest in network.files} | {network.sha256})
+        if isinstance(property, Property):
+            files["property"] = property.sha256
+            return cls(plain, property.queries(plain), files, property.contradictory)
+        queries = tuple(property)
+        if any(query.network.digest != plain.digest for query in queries):
+            raise InputError("the queries speak of another network than the one given")
+        return cls(plain, queries, files, not queries)
+
+    def header(self) -> dict[str, Any]:
+        """The part of a certificate's header that binds it to its subject."""
+        return {"network": self.network.digest, "queries": [query.digest for query in self.queries],
+                "files": self.files}
+
+
+def _write(stream: BinaryIO, subject: _Subject, verdict: Verdict, proofs: Iterable[Sequence[bytes]],
+           options: dict[str, Any]) -> int:
+    """Write the certificate; returns its size in bytes."""
+    header: dict[str, Any] = {**subject.header(), "verdict": verdict.outcome.value, "options": options,
+                              "tool": f"relu-verifier {__version__}"}
+    if verdict.witness is not None:
+        header["witness"] = {"query": verdict.witness.query, "x": [str(v) for v in verdict.witness.x]}
+    writer = CertificateWriter(stream, header)
+    if verdict.outcome is Outcome.HOLDS:
+        for blocks in proofs:
+            for block in blocks:
+                writer.block(block)
+            writer.end_proof()
+    writer.close()
+    return writer.bytes_written
+
+
+def _read_witness(header: dict[str, Any], queries: int) -> tuple[int, Point]:
+    witness = header.get("witness")
+    if not isinstance(witness, dict):
+        raise InvalidCertificate("a verdict violated needs a witness")
+    number, x = witness.get("query"), witness.get("x")
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < queries:
+        raise InvalidCertificate(f"a query number below {queries} was required, received {number!r}")
+    if not isinstance(x, list) or not all(isinstance(v, str) for v in x):
+        raise InvalidCertificate("the witness is not a list of rationals")
+    try:
+        return number, tuple(parse_rational(v) for v in x)
+    except (ValueError, ZeroDivisionError) as error:
+        raise InvalidCertificate("the witness is not a list of rationals") from error
+
+
+def _teller(progress: Callable[[Progress], None], before: int) -> Callable[[int, int, float], None]:
+    return lambda boxes, still, fraction: progress(Progress(before + boxes, still, fraction))
+
+
+def _checking(progress: Callable[[Progress], None], before: int) -> Callable[[int, int], None]:
+    return lambda done, still: progress(Progress(before + done, still, done / (done + still)))
+
+
