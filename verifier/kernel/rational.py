@@ -83,7 +83,7 @@ class Matrix:
     Build one with :meth:`from_floats` or :meth:`from_rationals`.  Equality and :meth:`encode` see the numbers only.
     """
 
-    __slots__ = ("shape", "_floats", "_integers", "_row_integers")
+    __slots__ = ("_floats", "_integers", "_row_integers", "shape")
 
     def __init__(self, shape: tuple[int, int], floats: FloatArray | None,
                  row_integers: tuple[fmpz_mat, tuple[int, ...]] | None) -> None:
