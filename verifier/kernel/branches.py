@@ -106,9 +106,9 @@ class Stack(Generic[BatchT]):
             self.parts.append(batch)
 
     def pop(self, count: int) -> BatchT:
-        """Remove and return the top ``count`` branches (fewer when there are fewer), topmost part first.
+        """Remove and return the top ``count`` branches (fewer when there are fewer), the topmost last.
 
-        Raises IndexError when there are none.
+        What is returned does not depend on how the branches were pushed.  Raises IndexError when there are none.
         """
         taken: list[BatchT] = []
         while count and self.parts:
@@ -118,6 +118,7 @@ class Stack(Generic[BatchT]):
                 part = part.take(slice(len(part) - count, len(part)))
             taken.append(part)
             count -= len(part)
+        taken.reverse()
         result: BatchT = taken[0] if len(taken) == 1 else taken[0].concatenate(taken)
         return result
 
