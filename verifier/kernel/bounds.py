@@ -96,7 +96,8 @@ class FloatBounds:
         self.has_phase = [layer.has_phase for layer in layers]
         rows = [(d, h) for d, disjunct in enumerate(query.disjuncts) for h in disjunct]
         inputs = query.network.inputs
-        normals = np.array([[nearest_float(v) for v in h.normal] for _, h in rows]).reshape(len(rows), -1)
+        width = inputs + query.network.outputs
+        normals = np.array([[nearest_float(v) for v in h.normal] for _, h in rows]).reshape(len(rows), width)
         self.row_disjunct = np.array([d for d, _ in rows], dtype=np.int64)
         self.row_strict = np.array([h.strict for _, h in rows], dtype=bool)
         self.row_input = np.ascontiguousarray(normals[:, :inputs])

@@ -282,7 +282,10 @@ def parse_rational(text: str) -> Fraction:
     if not digits.isdigit() or not digits.isascii() or len(text) > MAX_DIGITS or (slash and not (
             denominator.isdigit() and denominator.isascii())):
         raise ValueError("a rational p/q was required")
-    return Fraction(_long(numerator), _long(denominator) if slash else 1)
+    divisor = _long(denominator) if slash else 1
+    if divisor == 0:
+        raise ValueError("a rational p/q was required")
+    return Fraction(_long(numerator), divisor)
 
 
 def _long(text: str) -> int:
