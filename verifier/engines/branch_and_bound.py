@@ -36,6 +36,7 @@ from verifier.kernel.rational import FloatArray, Point
 ASCENT = (0.7, 0.5)       # how far slopes move towards the better piece, step by step
 MARGIN = 32.0             # stated bounds and refutations keep this many error terms in reserve for the other arithmetic
 FEW_UNITS = 2             # undecided units at which a branch is split on units
+FEW_PHASES = 12           # units with a phase in a network on which bisection could only cost more than 2^12 leaves
 DEPTH = 24                # bisections of one input after which a branch is split on units
 MANTISSA_BITS = 16        # of stated bounds
 LINEAR_PROGRAM_WORK = 200_000
@@ -103,6 +104,7 @@ class BranchAndBound:
         self.effort = Effort()
         self.calibrated = False
         self.offsets = np.cumsum([0] + [layer.units for layer in query.network.layers])
+        self.few_units = query.network.phases if query.network.phases <= FEW_PHASES else FEW_UNITS
         self.bounded = query.domain.is_bounded
         lo, hi = query.domain.outward_floats()
         self.root_width = hi - lo
@@ -224,7 +226,7 @@ class BranchAndBound:
             index = score.argmax(axis=1)
             depth = np.where(self.root_width > 0, -np.log2(np.maximum(width, 2.0**-1000) / self.unit_width), 0.0).max(axis=1)
             best = np.take_along_axis(score, index[:, None], 1)[:, 0]
-            on_input = (counts > FEW_UNITS) & (depth < DEPTH) & (best > 0)
+            on_input = (counts > self.few_units) & (depth < DEPTH) & (best > 0)
             points = np.take_along_axis(middle, index[:, None], 1)[:, 0]
         else:
             gap = [mask.astype(np.float64) for mask in undecided]
