@@ -12,11 +12,15 @@ from fractions import Fraction
 import numpy as np
 
 from verifier.kernel.bounds import FloatBounds
+from verifier.kernel.branches import Indices
 from verifier.kernel.query import Query
 from verifier.kernel.rational import FloatArray, Point
+from verifier.solvers.highs import FloatLp, FloatStatus, SolverError, solve
 
 STEPS = 24
 STARTS = 48
+POLISHED = 4
+POLISH_STEPS = 24
 NEAR = 1e-6  # how far from satisfying its rows a float candidate may be to deserve an exact evaluation: effort only
 
 
@@ -33,10 +37,10 @@ def float_outputs(bounds: FloatBounds, x: FloatArray) -> tuple[FloatArray, list[
 
 def row_values(bounds: FloatBounds, x: FloatArray, y: FloatArray) -> FloatArray:
     """``normal . (x, y) - offset`` of every half-space at every row: positive means not satisfied."""
-    return x @ bounds.row_input.T + y @ bounds.row_output.T - bounds.row_offset
+    return np.asarray(x @ bounds.row_input.T + y @ bounds.row_output.T - bounds.row_offset)
 
 
-def worst_rows(bounds: FloatBounds, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+def worst_rows(bounds: FloatBounds, values: FloatArray) -> tuple[FloatArray, Indices]:
     """For each point and disjunct the largest row value and its row's flat number."""
     count = len(bounds.query.disjuncts)
     worst = np.full((len(values), count), -np.inf)
@@ -87,12 +91,68 @@ def descend(bounds: FloatBounds, lo: FloatArray, hi: FloatArray, seed: int) -> P
         if (value <= 0).any() and (point := confirmed(bounds.query, x[np.argsort(value)[:2]])) is not None:
             return point
         chosen = row[np.arange(len(x)), disjunct]
-        gradient = bounds.row_output[chosen]
-        for weight, slope, z in zip(reversed(bounds.weight), reversed(bounds.slope), reversed(activations), strict=True):
-            gradient = (gradient * np.where(z >= 0, 1.0, slope)) @ weight
-        gradient = gradient + bounds.row_input[chosen]
+        gradient = _gradients(bounds, bounds.row_output[chosen], activations) + bounds.row_input[chosen]
         x = np.clip(x - 0.25 * 0.85**step * width * np.sign(gradient), lo, hi)
-    return promising(bounds, best_x[np.argsort(best, kind="stable")[:8]])
+    order = np.argsort(best, kind="stable")
+    point = promising(bounds, best_x[order[:8]])
+    for start in order[:POLISHED] if point is None else ():
+        point = polish(bounds, best_x[start], lo, hi)
+        if point is not None:
+            return point
+    return point
+
+
+def polish(bounds: FloatBounds, x: FloatArray, lo: FloatArray, hi: FloatArray) -> Point | None:
+    """Successive linear programs from ``x``: minimise the worst row of the network's linear piece at the current point,
+    within a trust region that shrinks when the piece was left and nothing was gained.
+
+    Rows that pull in different directions, where sign descent zigzags, are balanced exactly by one program.
+    """
+    radius = 0.25
+    value, disjunct, normals = _linearised(bounds, x)
+    for _ in range(POLISH_STEPS):
+        if value <= 0:
+            return confirmed(bounds.query, x[None])
+        columns = np.nonzero(bounds.row_disjunct == disjunct)[0]
+        gradient, level = normals[columns, :-1], normals[columns, -1]
+        size = len(lo)
+        step = radius * (hi - lo)
+        free = np.append(np.zeros(size), 1.0)
+        program = FloatLp(free, np.column_stack([gradient, -np.ones(len(columns))]), np.full(len(columns), -np.inf),
+                          -level, np.append(np.maximum(lo - x, -step), -np.inf),
+                          np.append(np.minimum(hi - x, step), np.inf))
+        try:
+            answer = solve(program)
+        except SolverError:
+            return None
+        if answer.status is not FloatStatus.OPTIMAL:
+            return None
+        moved = np.clip(x + answer.primal[:size], lo, hi)
+        new_value, new_disjunct, new_normals = _linearised(bounds, moved)
+        if new_value < value:
+            x, value, disjunct, normals = moved, new_value, new_disjunct, new_normals
+        else:
+            radius /= 4
+            if radius < 2.0**-16:
+                return None
+    return None
+
+
+def _linearised(bounds: FloatBounds, x: FloatArray) -> tuple[float, int, FloatArray]:
+    """At ``x``: the worst row value of the nearest disjunct, that disjunct, and every row's gradient and value."""
+    y, activations = float_outputs(bounds, x[None])
+    values = row_values(bounds, x[None], y)
+    worst, _ = worst_rows(bounds, values)
+    gradient = _gradients(bounds, bounds.row_output, activations) + bounds.row_input
+    disjunct = int(worst[0].argmin())
+    return float(worst[0, disjunct]), disjunct, np.column_stack([gradient, values[0]])
+
+
+def _gradients(bounds: FloatBounds, gradient: FloatArray, activations: list[FloatArray]) -> FloatArray:
+    """Back-propagate gradients on the outputs, one a row; the activations have as many rows, or one for all."""
+    for weight, slope, z in zip(reversed(bounds.weight), reversed(bounds.slope), reversed(activations), strict=True):
+        gradient = (gradient * np.where(z >= 0, 1.0, slope)) @ weight
+    return gradient
 
 
 def _inside(value: Fraction, lo: Fraction | None, hi: Fraction | None) -> Fraction:

@@ -8,9 +8,11 @@ Method
     Depth first, in batches.  On every branch: bounds on the units that are still undecided, layer by layer, by
     backward substitution (``kernel/bounds.py``), starting from the bounds inherited from the parent; then bounds on the
     half-spaces of the open disjuncts, with the slopes of undecided units improved by a few steps of ascent (Xu et al.
-    2021, alpha-CROWN; here only for the row nearest to a refutation).  What stays open is cut in two along the input that
-    carries most of the relaxation gap, unless the branch is thin: few undecided units, or a depth at which bisection
-    would not end (touching sets).  Then a unit is split at 0, and when no unit is undecided exact linear programs decide.
+    2021, alpha-CROWN; here only for the row nearest to a refutation).  What stays open is cut in two along the input
+    that carries most of the relaxation gap, unless the branch is thin: few undecided units, or a depth at which
+    bisection would not end (touching sets).  Then a unit is split at 0, and when no unit is undecided exact linear
+    programs decide.  With many inputs units are split from the start, and what the bounds leave open is first given to
+    the triangle relaxation (``relaxation.py``).
 Property
     Sound, because the checker decides; complete, because phase splitting ends after at most 2^units leaves.
 Reference
@@ -27,9 +29,11 @@ import numpy.typing as npt
 
 from verifier.engines.attack import promising
 from verifier.engines.exact_leaf import LinearBranch
+from verifier.engines.relaxation import Relaxed, relax
 from verifier.kernel.bounds import FloatBounds, LinearFunctions, Slopes, default_slopes
 from verifier.kernel.branches import Branches, Indices, Mask, split
 from verifier.kernel.certificate import SLOPE_STEPS, Block, ExactLeaf, Refutations, StatedBounds
+from verifier.kernel.checker import refutes_exactly
 from verifier.kernel.query import Query
 from verifier.kernel.rational import FloatArray, Point
 
@@ -40,6 +44,7 @@ FEW_PHASES = 12           # units with a phase in a network on which bisection c
 DEPTH = 24                # bisections of one input after which a branch is split on units
 MANTISSA_BITS = 16        # of stated bounds
 LINEAR_PROGRAM_WORK = 200_000
+MANY_INPUTS = 16          # inputs that vary, above which units are split instead of inputs
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,8 @@ class BranchAndBound:
         lo, hi = query.domain.outward_floats()
         self.root_width = hi - lo
         self.unit_width = np.where(hi > lo, hi - lo, 1.0)
+        self.by_units = int((hi > lo).sum()) > MANY_INPUTS
+        self.batch = 16 if self.by_units else 128  # branches a step
 
     def expand(self, batch: SearchBatch) -> Expansion:
         """Bound, refute and split the branches of a batch (which is changed in place)."""
@@ -127,8 +134,13 @@ class BranchAndBound:
             answer = self._decide(batch, int(b), leaves)
             if answer is not None:
                 return Expansion(None, None, answer)
+        errors: dict[int, Relaxed] = {}
+        if self.by_units and self.bounded:
+            point = self._relax(batch, counts, leaves, errors)
+            if point is not None:
+                return Expansion(None, None, point)
         left = np.nonzero(branches.open.any(axis=1))[0]
-        on_input, index, at = self._choose(batch, left, undecided, counts, rows, functions)
+        on_input, index, at = self._choose(batch, left, undecided, counts, rows, functions, errors)
         block = Block(len(branches), tuple(stated), refutations, tuple(leaves), on_input, index, at)
         remaining = batch.take(left)
         chosen = remaining.chosen
@@ -209,8 +221,34 @@ class BranchAndBound:
                 return answer
         return None
 
+    def _relax(self, batch: SearchBatch, counts: Indices, leaves: list[ExactLeaf],
+               errors: dict[int, Relaxed]) -> Point | None:
+        """Triangle relaxations of the open branches: leaves that the kernel's test accepts, points, and where the
+        relaxation is worst."""
+        branches = batch.branches
+        for b, d in zip(*np.nonzero(branches.open), strict=True):
+            if counts[b] == 0:
+                continue
+            self.effort.linear_programs += 1
+            self.effort.work += 10 * LINEAR_PROGRAM_WORK
+            relaxed = relax(self.bounds, branches, int(b), batch.chosen[b], int(d))
+            if relaxed is None:
+                continue
+            if relaxed.leaf is not None and refutes_exactly(self.query, branches, relaxed.leaf):
+                self.effort.exact_leaves += 1
+                leaves.append(relaxed.leaf)
+                branches.open[b, d] = False
+                continue
+            point = promising(self.bounds, relaxed.x[None])
+            if point is not None:
+                return point
+            if relaxed.errors.max() > 0:
+                errors[int(b)] = relaxed
+        return None
+
     def _choose(self, batch: SearchBatch, left: Indices, undecided: list[Mask], counts: Indices,
-                rows: _RowBounds | None, functions: list[_UnitFunctions | None]) -> tuple[Mask, Indices, FloatArray]:
+                rows: _RowBounds | None, functions: list[_UnitFunctions | None],
+                errors: dict[int, Relaxed]) -> tuple[Mask, Indices, FloatArray]:
         """Where to split each branch that is left."""
         branches = batch.branches
         if not len(left):
@@ -224,28 +262,30 @@ class BranchAndBound:
             splittable = (branches.lo < middle) & (middle < branches.hi)
             score = np.where(splittable, score, -1.0)
             index = score.argmax(axis=1)
-            depth = np.where(self.root_width > 0, -np.log2(np.maximum(width, 2.0**-1000) / self.unit_width), 0.0).max(axis=1)
+            halvings = -np.log2(np.maximum(width, 2.0**-1000) / self.unit_width)
+            depth = np.where(self.root_width > 0, halvings, 0.0).max(axis=1)
             best = np.take_along_axis(score, index[:, None], 1)[:, 0]
-            on_input = (counts > self.few_units) & (depth < DEPTH) & (best > 0)
+            on_input = (counts > self.few_units) & (depth < DEPTH) & (best > 0) & (not self.by_units)
             points = np.take_along_axis(middle, index[:, None], 1)[:, 0]
         else:
             gap = [mask.astype(np.float64) for mask in undecided]
             points = np.zeros(len(branches))
         for b in left[~on_input[left]]:
-            index[b] = self._unit_to_split(undecided, gap, int(b))
+            index[b] = self._unit_to_split(undecided, gap, int(b), errors.get(int(b)))
         return on_input[left], index[left], np.where(on_input[left], points[left], 0.0)
 
-    def _unit_to_split(self, undecided: list[Mask], gap: list[FloatArray], b: int) -> int:
-        """On bounded domains the undecided unit with the largest gap; else the first one, so that layers fill up."""
-        best, place = -1.0, -1
-        for j, mask in enumerate(undecided):
-            units = np.nonzero(mask[b])[0]
-            if len(units) and (place < 0 or self.bounded):
-                values = gap[j][b, units]
-                k = int(values.argmax())
-                if values[k] > best:
-                    best, place = float(values[k]), int(self.offsets[j] + units[k])
-        return place
+    def _unit_to_split(self, undecided: list[Mask], gap: list[FloatArray], b: int, relaxed: Relaxed | None) -> int:
+        """On unbounded domains the first undecided unit, so that layers fill up; else the one with the largest gap,
+        weighed with its error in the linear program where there was one (either alone is many times worse)."""
+        mask = np.concatenate([m[b] for m in undecided])
+        if not self.bounded:
+            return int(mask.argmax())
+        value = np.where(mask, np.concatenate([g[b] for g in gap]), -1.0)
+        if relaxed is not None:
+            weight = np.zeros(len(value))
+            weight[relaxed.units] = np.sqrt(relaxed.errors)
+            value = np.where(mask, (np.maximum(value, 0.0) + 1e-12) * weight, -1.0)
+        return int(value.argmax())
 
 
 @dataclass(frozen=True)
@@ -384,7 +424,7 @@ NO_REFUTATIONS = Refutations(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.i
 
 
 def shorten(values: FloatArray) -> FloatArray:
-    """Each value rounded down to a number of MANTISSA_BITS bits that binary32 holds; minus infinity when there is none."""
+    """Each value rounded down to a binary32 number of MANTISSA_BITS bits; minus infinity if there is none."""
     mantissa, exponent = np.frexp(values)
     with np.errstate(invalid="ignore", over="ignore"):
         short = np.ldexp(np.floor(mantissa * 2.0**MANTISSA_BITS), exponent - MANTISSA_BITS)

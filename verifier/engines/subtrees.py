@@ -25,7 +25,6 @@ from verifier.kernel.branches import Stack
 from verifier.kernel.query import Query
 from verifier.kernel.rational import Point
 
-BATCH = 128                # branches a step
 FIRST_BUDGET = 30_000_000  # work before the first units are dealt: about a tenth of a second
 UNIT_BUDGET = 60_000_000   # work of a unit: at most half a second
 COMPILE_AFTER = 6_000_000  # work after which loading the compiled loop pays
@@ -86,7 +85,7 @@ class _Run:
         while len(self.stack) and self.point is None and self.search.effort.work < limit:
             if deadline is not None and time.time() > deadline:
                 return
-            expansion = self.search.expand(self.stack.pop(BATCH))
+            expansion = self.search.expand(self.stack.pop(self.search.batch))
             if expansion.point is not None or expansion.block is None or expansion.children is None:
                 self.point = expansion.point
                 return

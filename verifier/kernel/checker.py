@@ -206,14 +206,14 @@ def refutes_exactly(query: Query, branches: Branches, leaf: ExactLeaf) -> bool:
     Theorem (Farkas and Motzkin through the layers).  Let ``f`` be the nonnegative combination of the disjunct's rows
     ``normal . (x, N(x)) - offset``.  Going backwards, ``c . act(z) >= d . z + m`` with ``d_i = c_i - v_i`` on a unit
     with ``z_i >= 0``, ``d_i = s_i c_i + v_i`` on one with ``z_i <= 0`` (``v_i >= 0`` the unit's multiplier) and, on an
-    undecided unit, ``d_i = 0`` and ``m_i = min c_i act(t)`` over its bounds.  If the minimum of the resulting linear
+    undecided unit, ``d_i = v_i`` of any sign and ``m_i = min c_i act(t) - d_i t`` over its bounds.  (All choices of ``d``
+    together are the dual of the triangle relaxation.)  If the minimum of the resulting linear
     function over the domain and the branch's box is positive, or zero with a positive multiplier on a strict row, no
     point of the branch satisfies the disjunct.
     """
     disjunct = query.disjuncts[leaf.disjunct]
     multipliers = dict(leaf.units)
-    if (len(leaf.rows) != len(disjunct) or min((*leaf.rows, *multipliers.values()), default=0) < 0
-            or len(multipliers) != len(leaf.units)):
+    if len(leaf.rows) != len(disjunct) or min(leaf.rows, default=0) < 0 or len(multipliers) != len(leaf.units):
         return False
     inputs = query.network.inputs
     combined = [dot(leaf.rows, column) for column in zip(*(h.normal for h in disjunct), strict=True)]
@@ -233,16 +233,16 @@ def refutes_exactly(query: Query, branches: Branches, leaf: ExactLeaf) -> bool:
                 d.append(value)
                 if multiplier:
                     return False
-            elif low >= 0:
-                d.append(value - multiplier)
-            elif high <= 0:
-                d.append(slope * value + multiplier)
+            elif low >= 0 or high <= 0:
+                if multiplier < 0:
+                    return False
+                d.append(value - multiplier if low >= 0 else slope * value + multiplier)
             else:
-                least = _least(value, slope, float(low), float(high))
-                if multiplier or least is None:
+                least = _least(value * slope - multiplier, value - multiplier, float(low), float(high))
+                if least is None:
                     return False
                 constant += least
-                d.append(Fraction(0))
+                d.append(multiplier)
         constant += dot(d, [row[0] for row in layer.bias.rows()])
         c = _combine(d, layer.weight.rows(), layer.inputs)
     if multipliers:
@@ -259,10 +259,11 @@ def refutes_exactly(query: Query, branches: Branches, leaf: ExactLeaf) -> bool:
     return constant > 0 or (strict and constant == 0)
 
 
-def _least(c: Fraction, slope: Fraction, low: float, high: float) -> Fraction | None:
-    """``min c act(t)`` over ``low <= t <= high`` with ``low < 0 < high``; None when there is no minimum."""
+def _least(left: Fraction, right: Fraction, low: float, high: float) -> Fraction | None:
+    """The minimum over ``low <= t <= high``, with ``low < 0 < high``, of ``left t`` for t < 0 and ``right t`` for t >= 0;
+    None when there is none."""
     values = [Fraction(0)]
-    for end, factor in ((low, c * slope), (high, c)):
+    for end, factor in ((low, left), (high, right)):
         if math.isinf(end):
             if factor * (1 if end > 0 else -1) < 0:
                 return None
