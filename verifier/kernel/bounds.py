@@ -23,7 +23,9 @@ Hence the total error is at most ``gamma S`` with
 
 where Y, M, Z, X may be those of the root, which contains every branch.  ``gamma`` is taken twice as large as needed,
 which covers the rounding of ``S``, M and Z themselves.  Underflow adds at most ``2^-1074`` an operation: with
-``Y, M, Z <= 2^500`` (else they count as infinite) this is below ``TINY``.  A NaN or an infinity anywhere makes S NaN or
+``Y, M, Z <= 2^500`` (else they count as infinite) this is below ``TINY``, except where a coefficient multiplies what has
+underflowed (``s_i l_i``, or a weight's rounding); for that M and Z are at least ``2^-500``, so that ``gamma |c_i| Z_i``
+exceeds ``2^-1074 |c_i|``.  A NaN or an infinity anywhere makes S NaN or
 infinite; every comparison below is written so that it then fails.
 
 ``_relax_numpy`` is the definition; ``_relax_compiled`` is the same loop for numba, whose different order of additions
@@ -120,7 +122,7 @@ class FloatBounds:
             total = _capped((1 + self.gamma) * total + 2.0**-500 * (1 + self._reach.sum()))
             bound = np.maximum(np.abs(root.lower[layer][0]), np.abs(root.upper[layer][0]))
             steep = np.maximum(1.0, np.abs(self.slope[layer]))
-            extent = _capped(steep * np.where(self.has_phase[layer], bound, total))
+            extent = _capped(steep * np.where(self.has_phase[layer], bound, total) + 2.0**-500)
             self.magnitude.append(_capped(total + extent))
         self.extent.append(extent)
         self._reach = extent
@@ -145,8 +147,9 @@ class FloatBounds:
                   self.magnitude[j], self.extent[j], d, k, s)
             if trace is not None:
                 trace.append((c, d))
-            k += d @ self.bias[j]
-            c = d @ self.weight[j]
+            with np.errstate(invalid="ignore", over="ignore"):
+                k += d @ self.bias[j]
+                c = d @ self.weight[j]
         with np.errstate(invalid="ignore", over="ignore"):
             if input_part is not None:
                 c = c + input_part

@@ -36,6 +36,8 @@ def relax(c: FloatArray, branch: Indices, lower: FloatArray, upper: FloatArray, 
             least = at_low if at_low < at_high else at_high
             if bottom < 0 and top > 0 and least > 0:
                 least = 0.0
+            if at_low != at_low:  # noqa: PLR0124  a NaN must not get lost in the comparison above
+                least = at_low
             total += least
             size += np.abs(chosen) * magnitude[i] + np.abs(value) * extent[i]
         k[r] += total
