@@ -1,6 +1,6 @@
 """The layers of the house, as the import statements have them.
 
-``kernel`` <- ``formats``, ``properties``; ``kernel`` <- ``solvers`` <- ``engines``; all of these <- ``api``; everything
+``kernel`` <- ``formats``, ``properties``; ``kernel`` <- ``solvers`` <- ``geometry`` <- ``engines``; all of these <- ``api``; everything
 <- the front (command line, suites, reports).  One third-party solver a file.  The kernel is what must be trusted, so it
 is small, and it opens no files, starts no processes and knows no solver.
 """
@@ -22,13 +22,14 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "verifier").rglob("*.py"))
 KERNEL = [path for path in SOURCES if path.parent.name == "kernel"]
 
-CORE = {"kernel", "properties", "formats", "solvers", "engines"}
+CORE = {"kernel", "properties", "formats", "solvers", "geometry", "engines"}
 MAY_IMPORT = {
     "kernel": {"kernel"},
     "properties": {"kernel", "properties"},
     "formats": {"kernel", "formats"},
     "solvers": {"kernel", "solvers"},
-    "engines": {"kernel", "solvers", "engines"},
+    "geometry": {"kernel", "solvers", "geometry"},
+    "engines": {"kernel", "solvers", "geometry", "engines"},
     "api": CORE | {"verifier"},
 }
 """Layers by what they may import of ours; ``verifier`` is the package itself, that is its version.  All that is not
@@ -39,6 +40,7 @@ THIRD_PARTY = {
     "properties": set[str](),
     "formats": {"numpy", "onnx", "google"},  # onnx is written in Google's protocol buffers
     "solvers": {"numpy", "flint"},
+    "geometry": {"numpy", "flint"},
     "engines": {"numpy", "flint"},
     "api": set[str](),
     "verifier": set[str](),
