@@ -25,20 +25,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from verifier.engines.attack import promising
 from verifier.engines.exact_leaf import LinearBranch
 from verifier.engines.relaxation import Relaxed, relax
-from verifier.kernel.bounds import FloatBounds, LinearFunctions, Slopes, default_slopes
+from verifier.engines.row_bounds import ASCENT, MARGIN, NO_REFUTATIONS, RowBounds, UnitFunctions
+from verifier.kernel.bounds import FloatBounds, Slopes, default_slopes
 from verifier.kernel.branches import Branches, Indices, Mask, split
-from verifier.kernel.certificate import SLOPE_STEPS, Block, ExactLeaf, Refutations, StatedBounds
+from verifier.kernel.certificate import Block, ExactLeaf, StatedBounds
 from verifier.kernel.checker import refutes_exactly
 from verifier.kernel.query import Query
 from verifier.kernel.rational import FloatArray, Point
 
-ASCENT = (0.7, 0.5)       # how far slopes move towards the better piece, step by step
-MARGIN = 32.0             # stated bounds and refutations keep this many error terms in reserve for the other arithmetic
 FEW_UNITS = 2             # undecided units at which a branch is split on units
 FEW_PHASES = 12           # units with a phase in a network on which bisection could only cost more than 2^12 leaves
 DEPTH = 24                # bisections of one input after which a branch is split on units
@@ -122,7 +120,9 @@ class BranchAndBound:
         branches = batch.branches
         self.effort.boxes += len(branches)
         stated, slopes, functions = self._bound_units(branches)
-        rows = _RowBounds(self, branches, slopes) if self.bounded else None
+        rows = RowBounds(self.bounds, branches, slopes) if self.bounded else None
+        if rows is not None:
+            self.effort.work += (1 + len(ASCENT)) * rows.count * int(self.offsets[-1])
         refutations = rows.refute() if rows is not None else NO_REFUTATIONS
         point = self._attack(branches, rows)
         if point is not None:
@@ -149,11 +149,11 @@ class BranchAndBound:
         children = SearchBatch(split(remaining.branches, on_input, index, at), np.concatenate([chosen, chosen]))
         return Expansion(block, children, None)
 
-    def _bound_units(self, branches: Branches) -> tuple[list[StatedBounds], list[Slopes], list[_UnitFunctions | None]]:
+    def _bound_units(self, branches: Branches) -> tuple[list[StatedBounds], list[Slopes], list[UnitFunctions | None]]:
         """Tighten the undecided units, layer by layer, to short numbers; returns what a proof states of them."""
         stated: list[StatedBounds] = []
         slopes: list[Slopes] = []
-        functions: list[_UnitFunctions | None] = []
+        functions: list[UnitFunctions | None] = []
         for layer in range(len(self.bounds.weight)):
             lower, upper = branches.lower[layer], branches.upper[layer]
             branch, unit = branches.undecided(layer)
@@ -169,7 +169,7 @@ class BranchAndBound:
                 safe = found.lower - MARGIN * found.error
                 low, high = shorten(safe[:count]), -shorten(safe[count:])
                 statement = self._state(branches, layer, branch, unit, low, high)
-                function = _UnitFunctions(branch, unit, found)
+                function = UnitFunctions(branch, unit, found)
             stated.append(statement)
             functions.append(function)
             if not self.calibrated:
@@ -196,7 +196,7 @@ class BranchAndBound:
         upper[branch[say_high], unit[say_high]] = high[say_high]
         return StatedBounds(say_low, say_high, low[say_low].astype(np.float32), high[say_high].astype(np.float32))
 
-    def _attack(self, branches: Branches, rows: _RowBounds | None) -> Point | None:
+    def _attack(self, branches: Branches, rows: RowBounds | None) -> Point | None:
         """Try the centres of what is open, and the corners where the refutations came nearest to failing."""
         left = branches.open.any(axis=1)
         if rows is None or not left.any():
@@ -247,7 +247,7 @@ class BranchAndBound:
         return None
 
     def _choose(self, batch: SearchBatch, left: Indices, undecided: list[Mask], counts: Indices,
-                rows: _RowBounds | None, functions: list[_UnitFunctions | None],
+                rows: RowBounds | None, functions: list[UnitFunctions | None],
                 errors: dict[int, Relaxed]) -> tuple[Mask, Indices, FloatArray]:
         """Where to split each branch that is left."""
         branches = batch.branches
@@ -288,141 +288,6 @@ class BranchAndBound:
         return int(value.argmax())
 
 
-@dataclass(frozen=True)
-class _UnitFunctions:
-    """The linear bounds found for undecided units: the first half bounds ``z``, the second ``-z`` from below."""
-
-    branch: Indices
-    unit: Indices
-    found: LinearFunctions
-
-
-class _RowBounds:
-    """Linear bounds on the half-spaces of the open disjuncts of a batch, with slopes improved by ascent.
-
-    ``branch``, ``row``: one pair for every branch and open disjunct, the half-space nearest to a refutation;
-    ``linear``: its linear lower bound; ``trace``: coefficients before and after every layer, last layer first.
-    """
-
-    def __init__(self, search: BranchAndBound, branches: Branches, slopes: list[Slopes]) -> None:
-        self.bounds = search.bounds
-        self.branches = branches
-        self.default = slopes
-        disjunct = self.bounds.row_disjunct
-        branch, row = np.nonzero(branches.open[:, disjunct])
-        search.effort.work += (1 + len(ASCENT)) * len(branch) * int(search.offsets[-1])
-        self.trace: list[tuple[FloatArray, FloatArray]] = []
-        found = self.bounds.row_bounds(branches, row, branch, slopes, self.trace)
-        keep = _largest_of_groups(branch * branches.open.shape[1] + disjunct[row], found.lower)
-        self.branch, self.row = branch[keep], row[keep]
-        self.trace = [(c[keep], d[keep]) for c, d in self.trace]
-        self.linear, self.lower, self.error = found.linear[keep], found.lower[keep], found.error[keep]
-        self.steps = [_default_steps(branches, j, self.bounds.slope[j])[self.branch] for j in range(len(slopes))]
-        for distance in ASCENT:
-            todo = np.nonzero(~self.proved)[0]
-            if not len(todo):
-                break
-            self._ascend(todo, distance)
-
-    @property
-    def proved(self) -> Mask:
-        """Whether the half-space is refuted, with a reserve for the other arithmetic."""
-        return np.asarray(self.lower - MARGIN * self.error > 0)
-
-    def refute(self) -> Refutations:
-        """The refutations found; closes their disjuncts."""
-        done = np.nonzero(self.proved)[0]
-        branch, row = self.branch[done], self.row[done]
-        steps = np.concatenate([s[done] for s in self.steps], axis=1)
-        undecided = np.concatenate([((lo < 0) & (hi > 0))[branch] for lo, hi in
-                                    zip(self.branches.lower, self.branches.upper, strict=True)], axis=1)
-        self.branches.open[branch, self.bounds.row_disjunct[row]] = False
-        open_ = np.nonzero(~self.proved)[0]
-        self.branch, self.row, self.linear = self.branch[open_], self.row[open_], self.linear[open_]
-        self.lower, self.error = self.lower[open_], self.error[open_]
-        self.trace = [(c[open_], d[open_]) for c, d in self.trace]
-        self.steps = [s[open_] for s in self.steps]
-        return Refutations(branch, row, steps[undecided].astype(np.uint8))
-
-    def _ascend(self, todo: Indices, distance: float) -> None:
-        """Move the slopes of these bounds towards the piece that is better at the bound's minimiser; keep gains."""
-        branches, bounds = self.branches, self.bounds
-        branch, row = self.branch[todo], self.row[todo]
-        y = np.where(self.linear[todo] >= 0, branches.lo[branch], branches.hi[branch])
-        steps, slopes = [], []
-        for j in range(len(bounds.weight)):
-            z = y @ bounds.weight[j].T + bounds.bias[j]
-            c, d = (a[todo] for a in self.trace[len(bounds.weight) - 1 - j])
-            low, high, slope = branches.lower[j][branch], branches.upper[j][branch], bounds.slope[j]
-            undecided = (low < 0) & (high > 0)
-            concave = slope > 1
-            on_piece = undecided & ((c >= 0) ^ concave)
-            old = self.steps[j][todo]
-            # the bound is linear in the slope: its derivative is c z (1 - s for each step), larger is better
-            better = np.where((z > 0) ^ concave ^ (c < 0), float(SLOPE_STEPS), 0.0)
-            new = np.where(on_piece, np.rint(old + distance * (better - old)), old)
-            piece = slope + (1 - slope) * (new / SLOPE_STEPS)
-            default = self.default[j]
-            p, n = default.p[branch], default.n[branch]
-            steps.append(new)
-            slopes.append(Slopes(np.where(undecided & ~concave, piece, p), np.where(undecided & concave, piece, n),
-                                 own_p=True, own_n=True) if concave.any() else
-                          Slopes(np.where(undecided, piece, p), default.n, own_p=True))
-            with np.errstate(invalid="ignore", divide="ignore"):
-                ratio = np.where(c != 0, d / np.where(c != 0, c, 1.0), 0.0)
-            # where the chord is in use the relaxed unit lies on it
-            offset = np.where(undecided & ~on_piece, np.where(low >= 0, low, slope * low) - ratio * low, 0.0)
-            y = ratio * z + offset
-        trace: list[tuple[FloatArray, FloatArray]] = []
-        found = bounds.row_bounds(branches, row, branch, slopes, trace)
-        gain = found.lower > self.lower[todo]
-        at = todo[gain]
-        self.lower[at], self.error[at], self.linear[at] = found.lower[gain], found.error[gain], found.linear[gain]
-        for j, new in enumerate(steps):
-            self.steps[j][at] = new[gain]
-        for (c, d), (new_c, new_d) in zip(self.trace, trace, strict=True):
-            c[at], d[at] = new_c[gain], new_d[gain]
-
-    def gaps(self, functions: list[_UnitFunctions | None]) -> tuple[FloatArray, list[FloatArray]]:
-        """``(score, gap)``: how much each input of each branch carries of the relaxation gap of the open rows, and each
-        unit's own gap.
-
-        A unit's gap is shared among the inputs in the proportion in which they move its linear bound; a small part
-        of the row's own slope is added, so that a branch without gap is still cut along what moves the row.
-        """
-        branches, bounds = self.branches, self.bounds
-        width = branches.hi - branches.lo
-        score = np.zeros_like(width)
-        np.add.at(score, self.branch, 0.025 * np.abs(self.linear) * width[self.branch])
-        gap = []
-        for j in range(len(bounds.weight)):
-            low, high, slope = branches.lower[j], branches.upper[j], bounds.slope[j]
-            c, d = self.trace[len(bounds.weight) - 1 - j]
-            lo, hi = low[self.branch], high[self.branch]
-            undecided = (lo < 0) & (hi > 0)
-            span = np.where(undecided, hi - lo, 1.0)
-            bend = np.abs(1 - slope) * np.abs(c)
-            chord = bend * -lo * hi / span
-            piece = 0.5 * np.maximum((d - slope * c) * -lo, (c - d) * hi)
-            on_chord = (c < 0) ^ (slope > 1)
-            value = np.where(undecided, np.where(on_chord, chord, np.abs(piece)), 0.0)
-            total = np.zeros_like(low)
-            np.add.at(total, self.branch, value)
-            gap.append(total)
-            function = functions[j]
-            if function is None:
-                continue
-            count = len(function.branch)
-            move = np.abs(function.found.linear[:count]) * width[function.branch]
-            stale = 0.5 * (high - low)[function.branch, function.unit]
-            norm = np.maximum(np.maximum(move.sum(axis=1), stale), 1e-300)
-            np.add.at(score, function.branch, (total[function.branch, function.unit] / norm)[:, None] * move)
-        return score, gap
-
-
-NO_REFUTATIONS = Refutations(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint8))
-
-
 def shorten(values: FloatArray) -> FloatArray:
     """Each value rounded down to a binary32 number of MANTISSA_BITS bits; minus infinity if there is none."""
     mantissa, exponent = np.frexp(values)
@@ -430,15 +295,3 @@ def shorten(values: FloatArray) -> FloatArray:
         short = np.ldexp(np.floor(mantissa * 2.0**MANTISSA_BITS), exponent - MANTISSA_BITS)
         short = np.where((short > -(2.0**100)) & (short < 2.0**100), short, -np.inf)
     return np.where(np.abs(short) < 2.0**-100, np.where(short < 0, -(2.0**-100), 0.0), short)
-
-
-def _default_steps(branches: Branches, layer: int, slope: FloatArray) -> npt.NDArray[np.float64]:
-    return np.where(branches.upper[layer] >= -branches.lower[layer], float(SLOPE_STEPS), 0.0)
-
-
-def _largest_of_groups(group: Indices, value: FloatArray) -> Indices:
-    """The position of the largest value of each group of equal numbers (the first of several), in group order."""
-    order = np.lexsort((np.arange(len(group)), -value, group))
-    first = np.ones(len(order), dtype=bool)
-    first[1:] = group[order][1:] != group[order][:-1]
-    return order[first]
