@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import random
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tests.strategies import random_query, random_touching
 from verifier.engines.branch_and_bound import BranchAndBound, Effort, SearchBatch
 from verifier.kernel.branches import Stack
 from verifier.kernel.certificate import Block, CertificateReader, CertificateWriter, InvalidCertificate
@@ -16,7 +18,7 @@ from verifier.kernel.query import Query
 from verifier.kernel.rational import Point
 
 
-class SearchTooLong(Exception):  # noqa: N818
+class SearchTooLong(Exception):
     """The search took more branches than a small query can need."""
 
 
@@ -29,9 +31,14 @@ class Answer:
     effort: Effort
 
 
-def search(query: Query, batch: int = 8, most: int = 20_000) -> Answer:
-    """Run the search to its end.  Raises SearchTooLong after ``most`` branches."""
+def search(query: Query, batch: int = 8, most: int = 20_000, bisect: bool = False) -> Answer:
+    """Run the search to its end; ``bisect`` makes it cut inputs also where it would split units at once.
+
+    Raises SearchTooLong after ``most`` branches.
+    """
     engine = BranchAndBound(query)
+    if bisect:
+        engine.few_units = 1
     engine.bounds.compiled = True
     stack = Stack([SearchBatch.root(query)] if query.disjuncts else [])
     blocks: list[Block] = []
@@ -66,6 +73,21 @@ def check_bytes(query: Query, data: bytes, exact: bool = False) -> Theorem:
     theorem = check_no_point(NoPoint(query), reader.proof(), exact)
     reader.end()
     return theorem
+
+
+def proved_queries(seed: int, count: int) -> Iterator[tuple[Query, list[Block]]]:
+    """Small queries without points, degenerate and touching ones among them, and proofs of at least one block."""
+    while count:
+        rng = random.Random(seed)
+        seed += 1
+        query = random_touching(rng, rng.random() < 0.5).query if rng.random() < 0.5 else random_query(rng, True)
+        try:
+            answer = search(query, rng.choice((1, 3, 8)), most=60, bisect=rng.random() < 0.7)
+        except SearchTooLong:
+            continue
+        if answer.point is None and answer.blocks:
+            count -= 1
+            yield query, answer.blocks
 
 
 def accepted(query: Query, data: bytes, exact: bool = False) -> bool:

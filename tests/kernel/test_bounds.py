@@ -1,5 +1,6 @@
 """The rigorous bounds against exact evaluation: whatever the slopes, whatever the size of the numbers."""
 
+import itertools
 import random
 from fractions import Fraction
 
@@ -104,8 +105,9 @@ def random_region(rng, degenerate):
     lower = [Fraction(rng.randint(-8, 8), 4) for _ in range(network.inputs)]
     width = rng.choice((0, Fraction(1, 3), 1, Fraction(1, 2**30)))
     box = Box(tuple(lower), tuple(v + width for v in lower))
-    rows = [HalfSpace(tuple(Fraction(rng.randint(-9, 9), rng.choice((1, 3, 7))) for _ in
-                            range(network.inputs + network.outputs)), Fraction(rng.randint(-9, 9), 7)) for _ in range(3)]
+    width = network.inputs + network.outputs
+    rows = [HalfSpace(tuple(Fraction(rng.randint(-9, 9), rng.choice((1, 3, 7))) for _ in range(width)),
+                      Fraction(rng.randint(-9, 9), 7)) for _ in range(3)]
     return Region(rng, network, box, rows)
 
 
@@ -150,7 +152,7 @@ def extreme_network(rng):
         return value / 3 if rng.random() < 0.3 else value
 
     layers = []
-    for inputs, units in zip(sizes, sizes[1:], strict=False):
+    for inputs, units in itertools.pairwise(sizes):
         weight = Matrix.from_rationals([[number() for _ in range(inputs)] for _ in range(units)])
         slopes = [rng.choice((0, 1, Fraction(1, 3), -1, 2, Fraction(1e300), Fraction(1e-310), Fraction(3, 2)))
                   for _ in range(units)]

@@ -246,7 +246,7 @@ class _Fields:
         bits = np.unpackbits(np.frombuffer(field, dtype=np.uint8, offset=4))
         if bits[length:].any():
             raise InvalidCertificate("a mask of a block has stray bits")
-        return bits[:length].astype(bool)
+        return bits[:length].view(np.bool_)
 
     def text(self) -> str:
         try:

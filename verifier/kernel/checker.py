@@ -58,13 +58,21 @@ class Theorem:
     """A claim that the checker has proved.  Nothing else can make one."""
 
     __slots__ = ("arithmetic", "branches", "claim")
+    claim: NoPoint | PointIn
+    arithmetic: str
+    branches: int
 
     def __init__(self, claim: NoPoint | PointIn, arithmetic: str, branches: int, key: object) -> None:
         if key is not _KEY:
             raise TypeError("only the checker makes theorems")
-        self.claim = claim
-        self.arithmetic = arithmetic
-        self.branches = branches
+        for name, value in (("claim", claim), ("arithmetic", arithmetic), ("branches", branches)):
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("a theorem does not change")
+
+    def __reduce__(self) -> str:
+        raise TypeError("only the checker makes theorems, no pickle does")
 
 
 def check_point(claim: PointIn) -> Theorem:
