@@ -109,14 +109,13 @@ class FloatBounds:
         self.gamma = 4 * (widest + 2 * len(layers) + 16) * 2.0**-53
         self.magnitude: list[FloatArray] = []  # M + Z of each layer whose root bounds are known
         self.extent: list[FloatArray] = []     # Z
-        self._reach: FloatArray | None = None  # Y of the layer before the next one to calibrate
-        self.input_extent = np.zeros(inputs)
+        lo, hi = query.domain.outward_floats()
+        self.input_extent = _capped(np.maximum(np.abs(lo), np.abs(hi)))  # X
+        self._reach = self.input_extent  # Y of the layer before the next one to calibrate
 
     def calibrate(self, root: Branches) -> None:
         """Compute the error magnitudes of the next layer from the root's bounds on it (call once a layer, in order)."""
         layer = len(self.extent)
-        if self._reach is None:
-            self._reach = self.input_extent = _capped(np.maximum(np.abs(root.lo[0]), np.abs(root.hi[0])))
         with np.errstate(invalid="ignore", over="ignore"):
             total = np.abs(self.weight[layer]) @ self._reach + np.abs(self.bias[layer])
             total = _capped((1 + self.gamma) * total + 2.0**-500 * (1 + self._reach.sum()))
