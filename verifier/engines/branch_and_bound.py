@@ -115,6 +115,7 @@ class BranchAndBound:
         self.by_units = int((hi > lo).sum()) > MANY_INPUTS
         self.batch = 16 if self.by_units else 128  # branches a step
 
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # infinities guide worse, and prove nothing
     def expand(self, batch: SearchBatch) -> Expansion:
         """Bound, refute and split the branches of a batch (which is changed in place)."""
         branches = batch.branches

@@ -1,0 +1,176 @@
+"""The search against brute force, with every answer proved, and with solvers that lie."""
+
+import random
+from fractions import Fraction
+from functools import partial
+
+import numpy as np
+import pytest
+
+from benchmarks.agreement import compare
+from tests.proofs import SearchTooLong, check_bytes, search, to_bytes
+from tests.reference import decide
+from tests.solvers.liars import ALL_LIES, FLOAT_LIARS, HONEST_FALLBACK
+from tests.strategies import random_query, random_touching
+from verifier.engines import attack, exact_leaf, relaxation
+from verifier.engines.branch_and_bound import shorten
+from verifier.kernel.certificate import InvalidCertificate
+from verifier.kernel.checker import PointIn, check_point
+from verifier.kernel.network import Layer, Network
+from verifier.kernel.polyhedron import Box, HalfSpace
+from verifier.kernel.query import Query
+from verifier.kernel.rational import Matrix
+from verifier.solvers.linear_program import LpError
+from verifier.solvers.two_lps import Refutation, Witness, strict_feasibility
+
+QUERIES = 2000
+CHUNK = 100
+
+
+def confirmed(query, answer, exact=False):
+    """Whether the query has a point, by a theorem.  Raises InvalidCertificate when the answer is none."""
+    if answer.point is not None:
+        check_point(PointIn(query, answer.point))
+        return True
+    check_bytes(query, to_bytes([[block.encode() for block in answer.blocks]]), exact)
+    return False
+
+
+@pytest.mark.parametrize("first", range(0, QUERIES, CHUNK))
+def test_agreement_with_brute_force(first):
+    outcomes = [compare(seed) for seed in range(first, first + CHUNK)]
+    assert [(o.seed, o.problem) for o in outcomes if o.problem] == []
+    assert sum(o.point for o in outcomes) > 10
+    assert sum(o.exact for o in outcomes) > 1
+
+
+# --- thin cases by hand ----------------------------------------------------------------------------------------------
+
+
+def query_of(layers, box, rows):
+    """``layers``: rows ``(weights, bias)``, ReLU but for the last layer; ``rows``: ``(normal, offset, strict)``."""
+    built = [Layer.relu(Matrix.from_rationals([w for w, _ in layer]), Matrix.column([b for _, b in layer]))
+             for layer in layers[:-1]]
+    last = layers[-1]
+    built.append(Layer.affine(Matrix.from_rationals([w for w, _ in last]), Matrix.column([b for _, b in last])))
+    return Query(Network(tuple(built)), box,
+                 (tuple(HalfSpace(tuple(map(Fraction, n)), Fraction(o), s) for n, o, s in rows),))
+
+
+TINY = Fraction(1, 2**30)
+ABSOLUTE = [[((1,), 0), ((-1,), 0)], [((1, 1), 0)]]
+ZERO = [[((1, 1), 0), ((-1, -1), 0), ((1, 1), 0), ((-1, -1), 0)], [((1, -1, -1, 1), 0)]]
+STEP = [[((1,), 0), ((1,), -TINY)], [((1, -1), 0)]]
+LARGE = [[((2**24,), 1), ((2**24,), 0)], [((1, -1), 0)]]
+PLANE = Box.from_bounds([-1, -1], [1, 1])
+LINE = Box.from_bounds([-0.7], [1])
+CASES = {
+    "|x| <= 0": (query_of(ABSOLUTE, LINE, [((0, 1), 0, False)]), True),
+    "|x| < 0": (query_of(ABSOLUTE, LINE, [((0, 1), 0, True)]), False),
+    "|x| <= -2^-30": (query_of(ABSOLUTE, LINE, [((0, 1), -TINY, False)]), False),
+    "|x| <= 0 on R": (query_of(ABSOLUTE, Box.whole_space(1), [((0, 1), 0, False)]), True),
+    "|x| < 0 on R": (query_of(ABSOLUTE, Box.whole_space(1), [((0, 1), 0, True)]), False),
+    "zero >= 1e-8": (query_of(ZERO, PLANE, [((0, 0, -1), -Fraction(1, 10**8), False)]), False),
+    "zero > 0": (query_of(ZERO, PLANE, [((0, 0, -1), 0, True)]), False),
+    "zero >= 0": (query_of(ZERO, PLANE, [((0, 0, -1), 0, False)]), True),
+    "a step of 2^-30 reaches 4e-10": (query_of(STEP, LINE, [((0, -1), -Fraction(4, 10**10), False)]), True),
+    "a step of 2^-30 exceeds itself": (query_of(STEP, LINE, [((0, -1), -TINY, True)]), False),
+    "relu(2^24 x + 1) - relu(2^24 x) <= 1/2": (query_of(LARGE, Box.from_bounds([0.9], [1]),
+                                                       [((0, 1), Fraction(1, 2), False)]), False),
+    "1/3 <= x <= 1/3": (query_of(ABSOLUTE, Box((Fraction(1, 3),), (Fraction(1, 3),)),
+                                 [((0, 1), Fraction(1, 3), False)]), True),
+    "1/3 <= x < 1/3": (query_of(ABSOLUTE, Box((Fraction(1, 3),), (Fraction(1, 3),)),
+                                [((0, 1), Fraction(1, 3), True)]), False),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_thin_cases(name):
+    query, expected = CASES[name]
+    answer = search(query, most=500)
+    assert confirmed(query, answer, exact=True) == expected == confirmed(query, answer)
+
+
+@pytest.mark.parametrize("size", [1e200, 1e-200, 1e30, 1e-45])
+def test_weights_far_from_one(size):
+    """Where floats overflow or vanish the phases and exact programs still decide."""
+    factor = Fraction(size)
+    for strict, expected in ((False, True), (True, False)):
+        query = query_of([[((factor,), 0), ((-factor,), 0)], [((factor, factor), 0)]], LINE, [((0, 1), 0, strict)])
+        assert confirmed(query, search(query, most=200)) == expected
+
+
+# --- lies ------------------------------------------------------------------------------------------------------------
+
+
+def small_queries(count):
+    for seed in range(count):
+        rng = random.Random(9000 + seed)
+        yield random_touching(rng, True).query if seed % 2 else random_query(rng, bool(seed % 4))
+
+
+QUESTIONS = [(query, decide(query) is not None) for query in small_queries(24)]
+
+
+def lie(monkeypatch, solvers):
+    monkeypatch.setattr(exact_leaf, "strict_feasibility", partial(strict_feasibility, solvers=solvers))
+    for module in (attack, relaxation):
+        monkeypatch.setattr(module, "solve", solvers.propose)
+
+
+def verdicts(most=300):
+    """For each question whether the verdict was right, or None where there was no verdict."""
+    for query, truth in QUESTIONS:
+        try:
+            yield confirmed(query, search(query, most=most)) == truth
+        except (InvalidCertificate, LpError, SearchTooLong):
+            yield None
+
+
+def test_honest_solvers_decide_all_questions():
+    assert set(verdicts()) == {True}
+    assert {truth for _, truth in QUESTIONS} == {True, False}
+
+
+@pytest.mark.parametrize("solvers", HONEST_FALLBACK, ids=[f.__name__ for f in FLOAT_LIARS])
+def test_lying_float_solvers_change_no_verdict(monkeypatch, solvers):
+    lie(monkeypatch, solvers)
+    assert set(verdicts()) == {True}
+
+
+@pytest.mark.parametrize("number", range(len(ALL_LIES)))
+def test_when_all_solvers_lie_no_verdict_is_wrong(monkeypatch, number):
+    lie(monkeypatch, ALL_LIES[number])
+    assert False not in set(verdicts())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_leaves_decided_at_random_give_no_wrong_verdict(monkeypatch, seed):
+    """The decision procedure itself lies: any point, any multipliers."""
+    rng = random.Random(seed)
+
+    def decided_at_random(rows, strict, box):
+        if rng.random() < 0.3:
+            return Witness(tuple(Fraction(rng.randint(-2, 2)) if lo is None else lo for lo in box.lower))
+        return Refutation(tuple(Fraction(rng.randint(0, 2)) for _ in strict))
+
+    monkeypatch.setattr(exact_leaf, "strict_feasibility", decided_at_random)
+    answers = list(verdicts())
+    assert False not in answers
+    assert None in answers
+
+
+# --- short numbers ---------------------------------------------------------------------------------------------------
+
+
+def test_short_numbers_are_binary32_and_below():
+    rng = random.Random(1)
+    values = np.array([rng.choice((-1, 1)) * rng.random() * 2.0 ** rng.randint(-200, 200) for _ in range(3000)]
+                      + [0.0, -0.0, np.inf, -np.inf, np.nan, 5e-324, -5e-324, 1e308, -1e308, 1.0, -1.0])
+    short = shorten(values)
+    with np.errstate(invalid="ignore"):
+        assert (np.isnan(values) | (short <= values)).all()
+    assert (short[np.isnan(values)] == -np.inf).all()
+    assert ((short == -np.inf) | (short.astype(np.float32) == short)).all()
+    ordinary = (np.abs(values) < 2.0**90) & (np.abs(values) > 2.0**-90)
+    assert (np.abs(short[ordinary] - values[ordinary]) <= 2.0**-15 * np.abs(values)[ordinary]).all()
