@@ -1,7 +1,11 @@
-"""Linear programs over the rationals by cddlib: the only module that imports pycddlib.
+"""Linear programs and double description over the rationals by cddlib: the only module that imports pycddlib.
 
 Only ``cdd.gmp`` is used: the floating-point build is silently wrong on known inputs.  cddlib keeps global state, so a
 lock serialises the calls.
+
+*Double description* works on cones.  A polyhedron ``{x : b_i + a_i . x >= 0}`` is the slice ``t = 1`` of the cone
+``{(t, x) : t >= 0, b_i t + a_i . x >= 0}``, so a constraint is a row ``(b, a)`` and a generator a row ``(1, v)`` (a
+point) or ``(0, r)`` (a direction); each description is computed from the other by the same algorithm.
 
 The exact simplex method of cddlib is correct in theory but its statuses overlap ("dual inconsistent" is also said of
 infeasible problems), and its signs depend on the sense of the objective.  Hence the narrow use here: it is handed
@@ -12,8 +16,9 @@ a point and multipliers that the caller proves.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from fractions import Fraction
 
 import cdd
@@ -50,3 +55,45 @@ def solve_exact(objective: Sequence[Fraction], rows: Sequence[Sequence[Fraction]
         multipliers = dict(program.dual_solution)
         x = tuple(program.primal_solution)
     return ExactProposal(x, tuple(multipliers.get(i, Fraction(0)) for i in range(len(rows))))
+
+
+class Description(Enum):
+    """What a table of rows describes a polyhedron by."""
+
+    CONSTRAINTS = cdd.RepType.INEQUALITY
+    GENERATORS = cdd.RepType.GENERATOR
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows ``(b, a)`` or ``(t, v)``; the rows numbered in ``linear`` count in both directions: equations or lines."""
+
+    rows: Sequence[Sequence[Fraction | int]]
+    linear: Collection[int] = ()
+
+
+def dual_description(table: Table, given: Description) -> Table:
+    """Generators of the constraints, or constraints of the generators, by exact double description.
+
+    The table needs a row.  The result is without redundancy up to the two conventions of cddlib: the constraint
+    ``1 >= 0`` may be listed, and the apex 0 is left out when all constraints are homogeneous (``b = 0``).  No rows:
+    the constraints contradict each other, or describe the point 0 by that second convention.
+    """
+    with _LOCK:
+        output = cdd.gmp.copy_output(cdd.gmp.polyhedron_from_matrix(_matrix(table, given)))
+        return Table([tuple(row) for row in output.array], frozenset(output.lin_set))
+
+
+def without_redundancy(constraints: Table) -> Table:
+    """A minimal subset of the constraints of a nonempty polyhedron, implicit equations found, by exact linear programs.
+
+    It needs no generators, whose number may be exponential.  On an empty set the answer has no meaning.
+    """
+    with _LOCK:
+        matrix = _matrix(constraints, Description.CONSTRAINTS)
+        cdd.gmp.matrix_canonicalize(matrix)
+        return Table([tuple(row) for row in matrix.array], frozenset(matrix.lin_set))
+
+
+def _matrix(table: Table, given: Description) -> cdd.gmp.Matrix:
+    return cdd.gmp.matrix_from_array(table.rows, rep_type=given.value, lin_set=set(table.linear))

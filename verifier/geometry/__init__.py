@@ -1,0 +1,1 @@
+"""Geometry: exact polyhedra, their unions and volumes; untrusted."""
