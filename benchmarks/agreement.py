@@ -57,7 +57,7 @@ def compare(seed: int, exact: int = 5) -> Outcome:
     problem, point, boxes = "", False, 0
     in_integers = seed % exact == 1 % exact
     try:
-        answer = _search(query, bisect=seed % 4 == 0)
+        answer = _search(query, bisect=seed % 8 == 0)
         point, boxes = answer.point is not None, answer.effort.boxes
         clock.append(time.process_time())
         if point != (truth is not None):
@@ -83,7 +83,7 @@ def _search(query: Query, bisect: bool) -> Answer:
     """Some queries are cut along inputs first, as large networks are, unless that takes long (touching sets)."""
     if bisect:
         try:
-            return search(query, bisect=True, most=300)
+            return search(query, bisect=True, most=150)
         except SearchTooLong:
             pass
     return search(query, most=50_000)
@@ -113,8 +113,8 @@ def main() -> int:
                 totals[name] += getattr(outcome, f"{name}_seconds")
             slowest = max(slowest, (outcome.search_seconds, outcome.seed))
     proofs = options.count - totals["points"]
-    print(f"{options.count} queries from seed {options.seed}: {totals['problems']} problems; {totals['points']} points, "
-          f"{proofs} proofs ({totals['exact']} checked in integers too); {totals['boxes']} branches; CPU seconds: "
+    print(f"{options.count} queries from seed {options.seed}: {totals['problems']} problems; "
+          f"{totals['points']} points, {proofs} proofs ({totals['exact']} checked in integers too); {totals['boxes']} branches; CPU seconds: "
           f"search {totals['search']:.1f}, check {totals['check']:.1f}, brute force {totals['oracle']:.1f}; "
           f"slowest search {slowest[0]:.2f} s, seed {slowest[1]}")
     return int(totals["problems"] > 0)

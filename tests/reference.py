@@ -81,9 +81,12 @@ def decide(query: Query) -> Point | None:
     """A point of the query, or None when there is none."""
     domain = _Domain(query.domain)
     for leaf in _leaves(query.network, domain):
-        vector = [*domain.embedding(leaf.denominator), *leaf.function]
+        # the leaf's denominator has been reduced, and fixed inputs need their own
+        denominator = math.lcm(leaf.denominator, domain.denominator)
+        function = [tuple(v * (denominator // leaf.denominator) for v in f) for f in leaf.function]
+        vector = [*domain.embedding(denominator), *function]
         for disjunct in query.disjuncts:
-            rows = [_satisfaction(h, vector, leaf.denominator) for h in disjunct]
+            rows = [_satisfaction(h, vector, denominator) for h in disjunct]
             found = _find(leaf.part, rows, [h.strict for h in disjunct])
             if found is not None:
                 x = domain.point(found)
@@ -158,7 +161,9 @@ class _Domain:
         for i in range(self.box.dimension):
             row = [*zero, 0]
             if i in self.fixed:
-                row[-1] = int(self.fixed[i] * denominator)
+                value = self.fixed[i] * denominator
+                assert value.denominator == 1
+                row[-1] = int(value)
             else:
                 row[self.free.index(i)] = denominator
             rows.append(tuple(row))

@@ -141,6 +141,15 @@ def test_fixed_inputs_leave_the_affine_hull() -> None:
     assert output_range(network, Box.from_bounds([2, 1], [2, 1]), unit_row(3, 0)) == (F(3), F(3))
 
 
+def test_fixed_inputs_keep_their_denominator() -> None:
+    """The output is 3/25 at the only input 3/2: a common denominator must serve both."""
+    network = Network((Layer.affine(Matrix.from_rationals([[Fraction(2, 25)]]), Matrix.column([0])),))
+    box = Box((Fraction(3, 2),), (Fraction(3, 2),))
+    for sign, offset, expected in ((1, Fraction(149, 100), None), (-1, Fraction(-3, 2), (Fraction(3, 2),))):
+        rows = (HalfSpace((Fraction(sign), Fraction(0)), offset),)
+        assert decide(Query(network, box, (rows,))) == expected
+
+
 def test_thin_margins_are_decided() -> None:
     def ask(network: Network, half_space: HalfSpace, radius: int = 1) -> Point | None:
         return decide(Query(network, Box.from_bounds([-radius], [radius]), ((half_space,),)))
