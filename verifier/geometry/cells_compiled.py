@@ -1,0 +1,669 @@
+"""The compiled traversal: cells by vertices and incidence, depth-first, with every sign filtered.
+
+One call of :func:`run` works on the stack of open cells until something stops it (see the ``STOP_*`` codes): nothing is
+left, the work of a call is used up, an output buffer is full, an array is too small, or signs are needed that the
+float filter cannot decide.  In each case the caller puts it right and calls again; no step is half done.
+:mod:`verifier.geometry.filtered_network` has the error analysis and :mod:`verifier.geometry.vertex_cell` the same
+algorithm in plain exact form.
+
+*Order of work.*  When a cell enters a layer, its bounding box and then its vertices tell which units keep one sign; the
+others are *open* and split it, one after another.  All parts share the layer's rows, so one set of rows a layer is
+kept, the one of the current path.  The rows of the next layer are a sum over this layer's units: the part that all
+siblings have in common is formed once (``base``), the open units are added for each sibling.
+
+*Floating point.*  ``reassoc`` and ``contract`` let the compiler reorder and fuse sums; the analysis holds for every order.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from verifier.geometry.filtered_network import TINY, Bytes, Indices, Plan
+from verifier.kernel.rational import FloatArray
+
+Words = npt.NDArray[np.uint64]
+
+FINISHED, STOP_WORK, STOP_OUTPUT, STOP_VERTICES, STOP_WORDS, STOP_ASK = range(6)
+# counters
+TOP, CELLS, UID, WRITTEN, WRITTEN_VERTICES, ASKED, ASKED_ROW, KNOWN_ROW, REFINED, SPLITS, OPENED = range(11)
+COUNTERS = 11
+UNKNOWN = 2   # the sign of a unit, or a vertex, that is not known yet
+OPEN = 3      # the sign of a unit that splits the cell
+SCANNED = -1
+THRESHOLD = 2.0**-14  # a vertex is refined when its radius blurs the row that made it by more than this, and by
+GROWTH = 1048576.0        # more than this multiple of the row's own error: a matter of speed alone
+
+compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+
+
+class Work(NamedTuple):
+    """The changing arrays.  ``rows`` to ``slack`` as in ``Plan``; ``base`` and ``base_error`` belong to the next layer.
+
+    ``sign[f]`` is the sign of unit f on the current path; ``open_units`` lists, from ``first[l]`` on, the open ones of
+    layer l.  Entry d of the stack owns the vertices ``start[d]`` to ``start[d + 1]``; the last is the current cell.
+    ``table[d, bit]`` is the row behind an incidence bit.  ``saved`` holds the signs of its layer for a waiting cell.
+    """
+
+    rows: FloatArray
+    error: FloatArray
+    size: FloatArray
+    norm: FloatArray
+    slack: FloatArray
+    base: FloatArray
+    base_error: FloatArray
+    sign: Bytes
+    open_units: Indices
+    open_count: Indices
+    start: Indices
+    layer: Indices
+    scan: Indices
+    position: Indices
+    table: Indices
+    saved: Bytes
+    x: FloatArray
+    radius: FloatArray
+    incidence: Words
+    uid: Indices
+    value: FloatArray
+    bits: Indices
+    side: npt.NDArray[np.int8]
+    known: npt.NDArray[np.int8]
+    ask: Indices
+    counters: Indices
+
+
+class Output(NamedTuple):
+    """Buffers for finished cells: cell c owns vertices ``start[c]`` to ``start[c + 1]``."""
+
+    sign: Bytes
+    table: Indices
+    start: Indices
+    x: FloatArray
+    radius: FloatArray
+    incidence: Words
+
+
+@compiled
+def popcount(word: np.uint64) -> np.int64:
+    """The number of ones (LLVM knows the idiom)."""
+    x = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
+    x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
+
+
+@compiled
+def add_unit(plan: Plan, w: Work, layer: int, f: int, factor: float, factor_size: float) -> None:
+    """Add ``factor`` times row f of the layer, through the weights, to ``rows`` of the next layer."""
+    n = w.rows.shape[0] - 1
+    begin, end = plan.first[layer + 1], plan.first[layer + 2]
+    width = end - begin
+    at = plan.weight_at[layer + 1] + (f - plan.first[layer]) * width
+    if w.error[f] == 0.0:
+        return
+    for j in range(n + 1):
+        c = factor * w.rows[j, f]
+        for i in range(width):
+            w.rows[j, begin + i] += c * plan.weight[at + i]
+    e = factor_size * (w.error[f] + plan.g * w.size[f] + TINY)
+    for i in range(width):
+        w.error[begin + i] += e * plan.magnitude[at + i]
+
+
+@compiled
+def add_units(plan: Plan, w: Work, layer: int, only_open: bool) -> None:
+    """Add all open units, or all others, of the layer."""
+    for f in range(plan.first[layer], plan.first[layer + 1]):
+        if only_open != (w.saved[w.saved.shape[0] - 1 - layer, f - plan.first[layer]] == OPEN):
+            continue
+        if w.sign[f] == 1:
+            add_unit(plan, w, layer, f, 1.0, 1.0)
+        elif plan.slope_magnitude[f] != 0.0:
+            add_unit(plan, w, layer, f, plan.slope[f], plan.slope_magnitude[f])
+
+
+@compiled
+def form_base(plan: Plan, w: Work, layer: int) -> None:
+    """The common part of the next layer's rows for all parts of a cell in ``layer``."""
+    n = w.rows.shape[0] - 1
+    begin, end = plan.first[layer + 1], plan.first[layer + 2]
+    for i in range(begin, end):
+        for j in range(n):
+            w.rows[j, i] = 0.0
+        w.rows[n, i] = plan.bias[i]
+        w.error[i] = plan.bias_error[i]
+    add_units(plan, w, layer, False)
+    for j in range(n + 1):
+        for i in range(begin, end):
+            w.base[j, i] = w.rows[j, i]
+    for i in range(begin, end):
+        w.base_error[i] = w.error[i]
+
+
+@compiled
+def enter_next(plan: Plan, w: Work, layer: int) -> None:
+    """The next layer's rows on the current cell, whose signs in ``layer`` are known: base plus open units."""
+    n = w.rows.shape[0] - 1
+    begin, end = plan.first[layer + 1], plan.first[layer + 2]
+    for j in range(n + 1):
+        for i in range(begin, end):
+            w.rows[j, i] = w.base[j, i]
+    for i in range(begin, end):
+        w.error[i] = w.base_error[i]
+    add_units(plan, w, layer, True)
+    for i in range(begin, end):
+        w.norm[i] = 0.0
+    for j in range(n):
+        for i in range(begin, end):
+            w.norm[i] += abs(w.rows[j, i])
+    for i in range(begin, end):
+        w.error[i] *= 1.0 + plan.g
+        w.norm[i] *= 1.0 + plan.g
+        w.size[i] = w.norm[i] + abs(w.rows[n, i])
+        w.slack[i] = (w.error[i] + plan.g * w.size[i]) * (1.0 + plan.g)
+
+
+@compiled
+def mark_open(plan: Plan, w: Work, layer: int) -> None:
+    """Write down which units of the layer are open (the last rows of ``saved`` serve the layers)."""
+    row = w.saved.shape[0] - 1 - layer
+    for f in range(plan.first[layer], plan.first[layer + 1]):
+        w.saved[row, f - plan.first[layer]] = 0
+    for k in range(w.open_count[layer]):
+        w.saved[row, w.open_units[plan.first[layer] + k] - plan.first[layer]] = OPEN
+
+
+@compiled
+def evaluate(w: Work, f: int, begin: int, end: int) -> None:
+    """``value[v]`` of row f at the vertices."""
+    n = w.rows.shape[0] - 1
+    c = w.rows[n, f]
+    for v in range(begin, end):
+        w.value[v] = c
+    for j in range(n):
+        a = w.rows[j, f]
+        for v in range(begin, end):
+            w.value[v] += a * w.x[j, v]
+
+
+@compiled
+def classify(w: Work, f: int, begin: int, end: int) -> tuple[int, int, int]:
+    """Signs of row f at the vertices into ``side``: the numbers of positive, negative and undecided ones.
+
+    Undecided vertices are listed in ``ask``; answers are read from ``known`` when they speak of this row.
+    """
+    if w.error[f] == 0.0:
+        return 0, 0, 0
+    evaluate(w, f, begin, end)
+    slack, norm = w.slack[f], w.norm[f]
+    answered = w.counters[KNOWN_ROW] == f
+    positive = negative = asked = 0
+    for v in range(begin, end):
+        bound = slack + norm * w.radius[v]
+        side = UNKNOWN
+        if w.value[v] > bound:
+            side = 1
+        elif w.value[v] < -bound:
+            side = -1
+        elif answered:
+            side = w.known[v - begin]
+        w.side[v] = side
+        if side == 1:
+            positive += 1
+        elif side == -1:
+            negative += 1
+        elif side == UNKNOWN:
+            w.ask[asked] = v
+            asked += 1
+    if asked > 0:
+        w.counters[ASKED] = asked
+        w.counters[ASKED_ROW] = f
+    return positive, negative, asked
+
+
+@compiled
+def box_signs(plan: Plan, w: Work, layer: int, begin: int, end: int, corner: FloatArray) -> None:
+    """Signs of the layer's units that the bounding box of the vertices decides; UNKNOWN for the others."""
+    n = w.rows.shape[0] - 1
+    radius = 0.0
+    for v in range(begin, end):
+        if not w.radius[v] <= radius:
+            radius = w.radius[v]
+    for j in range(n):
+        low = w.x[j, begin]
+        high = low
+        for v in range(begin, end):
+            low = min(low, w.x[j, v])
+            high = max(high, w.x[j, v])
+        corner[0, j] = 0.5 * (low + high)
+        corner[1, j] = 0.5 * (high - low)
+    for f in range(plan.first[layer], plan.first[layer + 1]):
+        if plan.phase[f] == 0:
+            w.sign[f] = 1
+            continue
+        middle = w.rows[n, f]
+        extent = w.slack[f] + w.norm[f] * radius
+        for j in range(n):
+            middle += w.rows[j, f] * corner[0, j]
+            extent += abs(w.rows[j, f]) * corner[1, j]
+        extent *= 1.0 + plan.g
+        if middle > extent:
+            w.sign[f] = 1
+        elif middle < -extent or w.error[f] == 0.0:
+            w.sign[f] = 0
+        else:
+            w.sign[f] = UNKNOWN
+
+
+@compiled
+def adjacent(w: Work, p: int, q: int, begin: int, end: int) -> bool:
+    """Whether the segment of the vertices is an edge of the cell."""
+    n = w.x.shape[0]
+    words = w.incidence.shape[1]
+    common = 0
+    for k in range(words):
+        common += popcount(w.incidence[p, k] & w.incidence[q, k])
+    if common < n - 1:
+        return False
+    if w.bits[p] == n or w.bits[q] == n:  # simple vertices: every n - 1 of their facets meet in an edge
+        return True
+    for r in range(begin, end):
+        if r not in (p, q):
+            inside = True
+            for k in range(words):
+                both = w.incidence[p, k] & w.incidence[q, k]
+                if w.incidence[r, k] & both != both:
+                    inside = False
+                    break
+            if inside:
+                return False
+    return True
+
+
+@compiled
+def refine(plan: Plan, w: Work, table: Indices, v: int, matrix: FloatArray, inverse: FloatArray, pick: Indices
+           ) -> None:
+    """Compute vertex v anew from n of its facets, if that proves a smaller radius."""
+    n = w.x.shape[0]
+    count = 0
+    for bit in range(table.shape[0]):
+        if w.incidence[v, bit >> 6] >> np.uint64(bit & 63) & np.uint64(1):
+            f = table[bit]
+            if not 0.0 < w.norm[f] < np.inf:
+                return
+            scale = 2.0 ** -(np.ceil(np.log2(w.norm[f])) + 1.0)
+            pick[count] = f
+            for j in range(n):
+                matrix[count, j] = w.rows[j, f] * scale
+            matrix[count, n] = scale
+            for j in range(n):
+                inverse[count, j] = matrix[count, j]
+            count += 1
+    if count < n:
+        return
+    # elimination with pivoting over all facets chooses n of them
+    for j in range(n):
+        best = j
+        for r in range(j, count):
+            if abs(inverse[r, j]) > abs(inverse[best, j]):
+                best = r
+        if not abs(inverse[best, j]) > 0.0:
+            return
+        if best != j:
+            for c in range(n):
+                inverse[best, c], inverse[j, c] = inverse[j, c], inverse[best, c]
+            for c in range(n + 1):
+                matrix[best, c], matrix[j, c] = matrix[j, c], matrix[best, c]
+            pick[best], pick[j] = pick[j], pick[best]
+        for r in range(j + 1, count):
+            factor = inverse[r, j] / inverse[j, j]
+            for c in range(j, n):
+                inverse[r, c] -= factor * inverse[j, c]
+    # Gauss-Jordan on [matrix | I]: the right half of ``inverse`` becomes B
+    for r in range(n):
+        for c in range(n):
+            inverse[r, c] = matrix[r, c]
+            inverse[r, n + c] = 1.0 if r == c else 0.0
+    for j in range(n):
+        best = j
+        for r in range(j, n):
+            if abs(inverse[r, j]) > abs(inverse[best, j]):
+                best = r
+        if not abs(inverse[best, j]) > 0.0:
+            return
+        if best != j:
+            for c in range(2 * n):
+                inverse[best, c], inverse[j, c] = inverse[j, c], inverse[best, c]
+        pivot = 1.0 / inverse[j, j]
+        for c in range(2 * n):
+            inverse[j, c] *= pivot
+        for r in range(n):
+            if r != j:
+                factor = inverse[r, j]
+                for c in range(2 * n):
+                    inverse[r, c] -= factor * inverse[j, c]
+    beta = 0.0
+    for i in range(n):
+        total = 0.0
+        for j in range(n):
+            entry = 1.0 if i == j else 0.0
+            for f in range(n):
+                entry -= inverse[i, n + f] * matrix[f, j]
+            total += abs(entry)
+        for f in range(n):
+            total += abs(inverse[i, n + f]) * (plan.g + w.error[pick[f]] * matrix[f, n])
+        if not total <= beta:
+            beta = total
+    beta *= 1.0 + plan.g
+    if not beta < 0.5:
+        return
+    for f in range(n):  # one Newton step
+        residual = w.rows[n, pick[f]]
+        for j in range(n):
+            residual += w.rows[j, pick[f]] * w.x[j, v]
+        inverse[f, 0] = residual * matrix[f, n]
+    for i in range(n):
+        step = 0.0
+        for f in range(n):
+            step += inverse[i, n + f] * inverse[f, 0]
+        inverse[i, 2 * n] = w.x[i, v] - step
+        if not abs(inverse[i, 2 * n]) <= 2.0:
+            return
+    for f in range(n):
+        residual = w.rows[n, pick[f]]
+        for j in range(n):
+            residual += w.rows[j, pick[f]] * inverse[j, 2 * n]
+        inverse[f, 0] = (abs(residual) + 2.0 * w.slack[pick[f]]) * matrix[f, n]
+    radius = 0.0
+    for i in range(n):
+        total = TINY
+        for f in range(n):
+            total += abs(inverse[i, n + f]) * inverse[f, 0]
+        if not total <= radius:
+            radius = total
+    radius *= (1.0 + plan.g) / (1.0 - beta) * (1.0 + plan.g)
+    if not radius >= w.radius[v]:
+        w.radius[v] = radius
+        for i in range(n):
+            w.x[i, v] = inverse[i, 2 * n]
+
+
+@compiled
+def refine_asked(plan: Plan, w: Work, table: Indices, matrix: FloatArray, inverse: FloatArray, pick: Indices) -> bool:
+    """Refine the undecided vertices; whether that can decide one of them."""
+    f = w.counters[ASKED_ROW]
+    better = False
+    for k in range(w.counters[ASKED]):
+        v = w.ask[k]
+        if not w.norm[f] * w.radius[v] <= 4.0 * w.slack[f] and not w.radius[v] <= 2.0**-50:
+            before = w.radius[v]
+            refine(plan, w, table, v, matrix, inverse, pick)
+            w.counters[REFINED] += 1
+            if w.radius[v] < 0.5 * before:
+                better = True
+    return better
+
+
+@compiled
+def cross(plan: Plan, w: Work, f: int, p: int, q: int, v: int) -> None:
+    """Vertex v becomes the point of the edge pq on row f; its radius is rigorous (infinite or NaN when unknown)."""
+    n = w.x.shape[0]
+    at_p, at_q = w.value[p], w.value[q]
+    e_p = w.slack[f] + w.norm[f] * w.radius[p]
+    e_q = w.slack[f] + w.norm[f] * w.radius[q]
+    t = at_p / (at_p - at_q)
+    length = 0.0
+    for j in range(n):
+        d = w.x[j, q] - w.x[j, p]
+        w.x[j, v] = w.x[j, p] + t * d
+        length = max(length, abs(d))
+    w.radius[v] = np.inf
+    gap = (at_p - at_q) * (1.0 - plan.g) - e_p - e_q
+    if at_p > e_p and -at_q > e_q and gap > 0.0:  # signs that were decided exactly leave the quotient unproved
+        slip = (t * e_q + (1.0 - t) * e_p) / gap * (1.0 + plan.g) + 2.0 * plan.g
+        w.radius[v] = (((1.0 - t) * w.radius[p] + t * w.radius[q] + slip * (length + plan.g)) * (1.0 + plan.g)
+                       + 4.0 * plan.g)
+
+
+@compiled
+def copy_vertex(w: Work, source: int, target: int) -> None:
+    """Vertex ``target`` becomes ``source``."""
+    for j in range(w.x.shape[0]):
+        w.x[j, target] = w.x[j, source]
+    w.radius[target] = w.radius[source]
+    w.uid[target] = w.uid[source]
+    for k in range(w.incidence.shape[1]):
+        w.incidence[target, k] = w.incidence[source, k]
+
+
+@compiled
+def forget_touching(w: Work, begin: int, end: int) -> None:
+    """Clear the bits of hyperplanes with fewer than n vertices of the cell: they hold no facet of it."""
+    for k in range(w.incidence.shape[1]):
+        for bit in range(64):
+            mask = np.uint64(1) << np.uint64(bit)
+            count = 0
+            for v in range(begin, end):
+                if w.incidence[v, k] & mask:
+                    count += 1
+            if 0 < count < w.x.shape[0]:
+                for v in range(begin, end):
+                    w.incidence[v, k] &= ~mask
+
+
+@compiled
+def split(plan: Plan, w: Work, f: int, matrix: FloatArray, inverse: FloatArray, pick: Indices) -> int:
+    """Cut the current cell by row f, whose sides are in ``side``: the negative part waits, the positive is current."""
+    top = w.counters[TOP]
+    begin, end = w.start[top], w.start[top + 1]
+    words = w.incidence.shape[1]
+    room = w.radius.shape[0]
+    bit = -1
+    for k in range(words):
+        used = np.uint64(0)
+        for v in range(begin, end):
+            used |= w.incidence[v, k]
+        if bit < 0 and ~used != np.uint64(0):
+            for b in range(64):
+                if not used >> np.uint64(b) & np.uint64(1):
+                    bit = 64 * k + b
+                    break
+    if bit < 0:
+        return STOP_WORDS
+    for v in range(begin, end):
+        count = 0
+        for k in range(words):
+            count += popcount(w.incidence[v, k])
+        w.bits[v] = count
+    # new vertices are written above the cell
+    new = end
+    for p in range(begin, end):
+        if w.side[p] != 1:
+            continue
+        for q in range(begin, end):
+            if w.side[q] == -1 and adjacent(w, p, q, begin, end):
+                if new >= room:
+                    return STOP_VERTICES
+                for k in range(words):
+                    w.incidence[new, k] = w.incidence[p, k] & w.incidence[q, k]
+                w.value[new] = p
+                w.bits[new] = q
+                new += 1
+    zero = 0
+    for v in range(begin, end):
+        if w.side[v] == 0:
+            zero += 1
+    if new + (end - begin) + zero + 2 * (new - end) > room:
+        return STOP_VERTICES
+    mask = np.uint64(1) << np.uint64(bit & 63)
+    word = bit >> 6
+    w.table[top, bit] = f
+    for v in range(end, new):
+        p, q = int(w.value[v]), w.bits[v]
+        cross(plan, w, f, p, q, v)
+        w.incidence[v, word] |= mask
+        w.uid[v] = w.counters[UID]
+        w.counters[UID] += 1
+        if np.isnan(w.radius[v]):
+            w.radius[v] = np.inf
+        if not w.radius[v] * w.norm[f] <= max(THRESHOLD, GROWTH * w.slack[f]):
+            refine(plan, w, w.table[top], v, matrix, inverse, pick)
+            w.counters[REFINED] += 1
+    for v in range(begin, end):
+        if w.side[v] == 0:
+            w.incidence[v, word] |= mask
+    # both parts above the new vertices, then down
+    at = new
+    middle = at
+    for side in (-1, 1):
+        for v in range(begin, end):
+            if w.side[v] == side or w.side[v] == 0:
+                copy_vertex(w, v, at)
+                at += 1
+        for v in range(end, new):
+            copy_vertex(w, v, at)
+            at += 1
+        if side == -1:
+            middle = at
+    shift = new - begin
+    for v in range(new, at):
+        copy_vertex(w, v, v - shift)
+    w.start[top + 1] = middle - shift
+    w.start[top + 2] = at - shift
+    if zero > 0:
+        forget_touching(w, begin, middle - shift)
+        forget_touching(w, middle - shift, at - shift)
+    layer = w.layer[top]
+    w.position[top] += 1
+    w.sign[f] = 0
+    for i in range(plan.first[layer], plan.first[layer + 1]):
+        w.saved[top, i - plan.first[layer]] = w.sign[i]
+    w.sign[f] = 1
+    w.layer[top + 1] = layer
+    w.scan[top + 1] = SCANNED
+    w.position[top + 1] = w.position[top]
+    w.table[top + 1] = w.table[top]
+    w.counters[TOP] = top + 1
+    w.counters[SPLITS] += 1
+    return FINISHED
+
+
+@compiled
+def pop(plan: Plan, w: Work) -> None:
+    """The current cell is done: the one that waits below is next."""
+    top = w.counters[TOP] - 1
+    w.counters[TOP] = top
+    if top >= 0:
+        layer = w.layer[top]
+        for f in range(plan.first[layer], plan.first[layer + 1]):
+            w.sign[f] = w.saved[top, f - plan.first[layer]]
+
+
+@compiled
+def write(plan: Plan, w: Work, out: Output) -> bool:
+    """Append the current cell to the output; False when there is no room."""
+    top = w.counters[TOP]
+    begin, end = w.start[top], w.start[top + 1]
+    c = w.counters[WRITTEN]
+    at = out.start[c]
+    if c >= out.sign.shape[0] or at + end - begin > out.radius.shape[0]:
+        return False
+    for i in range(out.sign.shape[1]):
+        out.sign[c, i] = w.sign[plan.first[0] + i]
+    for k in range(out.table.shape[1]):
+        out.table[c, k] = w.table[top, k]
+    for v in range(begin, end):
+        for j in range(w.x.shape[0]):
+            out.x[j, at] = w.x[j, v]
+        out.radius[at] = w.radius[v]
+        for k in range(w.incidence.shape[1]):
+            out.incidence[at, k] = w.incidence[v, k]
+        at += 1
+    out.start[c + 1] = at
+    w.counters[WRITTEN] = c + 1
+    return True
+
+
+@compiled
+def run(plan: Plan, w: Work, out: Output, collect: bool, budget: int) -> int:
+    """Traverse until something stops it; see the module.  ``budget`` counts multiplications, roughly."""
+    n = w.x.shape[0]
+    depth = plan.first.shape[0] - 1
+    corner = np.empty((2, max(n, 1)))
+    matrix = np.empty((w.table.shape[1], n + 1))
+    inverse = np.empty((w.table.shape[1], 2 * n + 1))
+    pick = np.empty(w.table.shape[1], dtype=np.int64)
+    work = 0
+    while w.counters[TOP] >= 0:
+        if work > budget:
+            return STOP_WORK
+        top = w.counters[TOP]
+        layer = w.layer[top]
+        begin, end = w.start[top], w.start[top + 1]
+        first, last = plan.first[layer], plan.first[layer + 1]
+        if w.scan[top] != SCANNED:
+            if w.scan[top] == 0:
+                box_signs(plan, w, layer, begin, end, corner)
+                work += (end - begin + last - first) * n + 100
+            for f in range(first + w.scan[top], last):
+                if w.sign[f] == UNKNOWN:
+                    positive, negative, asked = classify(w, f, begin, end)
+                    work += (end - begin) * (n + 3)
+                    while asked > 0 and refine_asked(plan, w, w.table[top], matrix, inverse, pick):
+                        positive, negative, asked = classify(w, f, begin, end)
+                    if asked > 0:
+                        w.scan[top] = f - first
+                        return STOP_ASK
+                    w.counters[KNOWN_ROW] = -1
+                    w.sign[f] = (OPEN if negative > 0 else 1) if positive > 0 else 0
+            count = 0
+            for f in range(first, last):
+                if w.sign[f] == OPEN:
+                    w.open_units[first + count] = f
+                    count += 1
+            w.open_count[layer] = count
+            w.counters[OPENED] += count
+            mark_open(plan, w, layer)
+            if layer + 1 < depth:
+                form_base(plan, w, layer)
+                work += (last - first) * (plan.first[layer + 2] - last) * (n + 1)
+            w.scan[top] = SCANNED
+            w.position[top] = 0
+        if w.position[top] < w.open_count[layer]:
+            f = w.open_units[first + w.position[top]]
+            positive, negative, asked = classify(w, f, begin, end)
+            work += (end - begin) * (n + 3)
+            while asked > 0 and refine_asked(plan, w, w.table[top], matrix, inverse, pick):
+                positive, negative, asked = classify(w, f, begin, end)
+            if asked > 0:
+                return STOP_ASK
+            if positive > 0 and negative > 0:
+                if not collect and layer + 1 == depth and w.position[top] + 1 == w.open_count[layer]:
+                    w.counters[CELLS] += 2
+                    w.counters[KNOWN_ROW] = -1
+                    pop(plan, w)
+                    continue
+                stop = split(plan, w, f, matrix, inverse, pick)
+                work += positive * negative * 3 + (end - begin) * (4 * n + 10)
+                if stop != FINISHED:
+                    return stop
+                w.counters[KNOWN_ROW] = -1
+            else:
+                w.counters[KNOWN_ROW] = -1
+                w.sign[f] = 1 if positive > 0 else 0
+                w.position[top] += 1
+        elif layer + 1 < depth:
+            enter_next(plan, w, layer)
+            work += (last - first) + (w.open_count[layer] + 3) * (plan.first[layer + 2] - last) * (n + 1)
+            w.layer[top] = layer + 1
+            w.scan[top] = 0
+        else:
+            if collect and not write(plan, w, out):
+                return STOP_OUTPUT
+            w.counters[CELLS] += 1
+            pop(plan, w)
+    return FINISHED

@@ -1,0 +1,195 @@
+r"""The affine hull of an input domain, with exact coordinates.
+
+Theory.  Let K be the polyhedron of a box and rows ``a . x <= b``.  A row is an *implicit equation* when every point of K
+satisfies it with equality; the affine hull of K is cut out by these.  They are found by asking for a point that
+satisfies every row strictly.  If there is one, K is full-dimensional.  If not, :mod:`verifier.solvers.two_lps` returns
+multipliers ``m >= 0`` for which ``sum m_i (a_i . x - b_i)`` is a constant ``L >= 0``.  On K no term is positive, so
+``L > 0`` means that K is empty, and ``L = 0`` that every row with ``m_i > 0`` is an implicit equation.  Some coordinates
+are expressed by the others, and the question is put again in fewer dimensions: at most n + 1 times.
+
+A :class:`Chart` is the result: ``x = origin + basis u``, where the coordinates ``u`` are the remaining inputs, moved and
+scaled so that an input with two bounds runs over [-1, 1].  That scaling is exact; it keeps the error analysis of
+:mod:`verifier.geometry.filtered_network` short.  Domains that are flat in the inputs are full-dimensional in the chart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+from flint import fmpz_mat
+
+from verifier.kernel.polyhedron import Box, HalfSpace
+from verifier.kernel.rational import Matrix, Point, common_denominator
+from verifier.solvers.two_lps import Refutation, strict_feasibility
+
+Row = tuple[int, ...]
+"""``(a_1, ..., a_k, t)``: the affine function ``a . u + t`` up to a positive factor."""
+
+Homogeneous = tuple[int, ...]
+"""``(p_1, ..., p_k, q)`` with ``q > 0``: the point ``p / q``."""
+
+
+class EmptyDomainError(ValueError):
+    """The domain has no points at all."""
+
+
+class DomainFacet(NamedTuple):
+    """Where a row of the domain comes from: ``kind`` is "lower", "upper" (a bound of input ``index``) or "row"."""
+
+    kind: str
+    index: int
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Coordinates of the domain's affine hull.
+
+    ``table`` has shape (n + 1, k + 1): ``x_i = table[i] . (u, 1) / denominator``; its last row is ``(0, ..., 0,
+    denominator)``.  The domain is ``row . (u, 1) <= 0`` for all ``rows``; ``facets`` says where each comes from.
+    ``bounded`` tells for each coordinate whether ``-1 <= u_j <= 1`` are the first rows of that coordinate.
+    """
+
+    table: fmpz_mat
+    denominator: int
+    rows: tuple[Row, ...]
+    facets: tuple[DomainFacet, ...]
+    bounded: tuple[bool, ...]
+
+    @property
+    def dimension(self) -> int:
+        """Dimension k of the domain."""
+        return len(self.bounded)
+
+    def point(self, u: Homogeneous) -> Point:
+        """The input with chart coordinates ``u``."""
+        column = self.table * fmpz_mat(len(u), 1, list(u))
+        *x, q = (int(v) for v in column.entries())
+        return tuple(Fraction(v, q) for v in x)
+
+    def linear(self) -> tuple[list[list[Fraction]], list[Fraction]]:
+        """``(basis, origin)``: rows of the n x k matrix and the n coordinates of the origin."""
+        rows = [[Fraction(int(v), self.denominator) for v in row] for row in self.table.tolist()[:-1]]
+        return [row[:-1] for row in rows], [row[-1] for row in rows]
+
+
+def primitive(values: Sequence[int]) -> tuple[int, ...]:
+    """The integers divided by their greatest common divisor."""
+    shared = math.gcd(*values) or 1
+    return tuple(v // shared for v in values)
+
+
+def integral(values: Sequence[Fraction]) -> tuple[int, ...]:
+    """The smallest positive multiple that is integral."""
+    scale = common_denominator(values)
+    return primitive([v.numerator * (scale // v.denominator) for v in values])
+
+
+def chart_of(box: Box, rows: Sequence[HalfSpace] = ()) -> Chart:
+    """The chart of ``{x in box: every row}``.
+
+    Raises EmptyDomainError when there is no such x, ValueError when a row has another dimension or is strict (cells are
+    closed, so a strict row is not part of what is asked).
+    """
+    inputs = box.dimension
+    for row in rows:
+        if len(row.normal) != inputs:
+            raise ValueError(f"the box has {inputs} coordinates but a row of the domain has {len(row.normal)}")
+        if row.strict:
+            raise ValueError("the rows of a domain of cells are weak (<=), received a strict one")
+    labelled: list[tuple[DomainFacet, list[Fraction]]] = []
+    for i, (lo, hi) in enumerate(zip(box.lower, box.upper, strict=True)):
+        for kind, sign, bound in (("lower", -1, lo), ("upper", 1, hi)):
+            if bound is not None:
+                labelled.append((DomainFacet(kind, i), [Fraction(sign * (i == j)) for j in range(inputs)]
+                                 + [-sign * bound]))
+    labelled += [(DomainFacet("row", r), [*row.normal, -row.offset]) for r, row in enumerate(rows)]
+
+    # x_i = affine[i] . (x of the kept inputs, 1)
+    kept = list(range(inputs))
+    affine = [[Fraction(i == j) for j in range(inputs)] + [Fraction(0)] for i in range(inputs)]
+    fixed = [i for i, (lo, hi) in enumerate(zip(box.lower, box.upper, strict=True)) if lo is not None and lo == hi]
+    equations = [[Fraction(i == j) for j in range(inputs)] + [-_bound(box.lower[i])] for i in fixed]
+    while True:
+        if equations:
+            kept, affine, labelled = _substitute(equations, kept, affine, labelled)
+        remaining = []
+        for label, function in labelled:
+            if any(function[:-1]):
+                remaining.append((label, function))
+            elif function[-1] > 0:
+                raise EmptyDomainError("the domain is empty: its constraints contradict each other")
+        labelled = remaining
+        if not any(label.kind == "row" for label, _ in labelled) and len(labelled) <= 2 * len(kept):
+            break  # a box with lower < upper
+        found = strict_feasibility(
+            Matrix.from_rationals([[*f[:-1], -f[-1]] for _, f in labelled], len(kept) + 1),
+            (True,) * len(labelled), Box.whole_space(len(kept)))
+        if not isinstance(found, Refutation):
+            break
+        used = [(m, f) for m, (_, f) in zip(found.multipliers, labelled, strict=True) if m > 0]
+        if sum((m * f[-1] for m, f in used), Fraction(0)) > 0:
+            raise EmptyDomainError("the domain is empty: its constraints contradict each other")
+        equations = [f for _, f in used]
+    return _scaled(box, kept, affine, labelled)
+
+
+def _bound(value: Fraction | None) -> Fraction:
+    assert value is not None
+    return value
+
+
+Labelled = list[tuple[DomainFacet, list[Fraction]]]
+
+
+def _substitute(equations: list[list[Fraction]], kept: list[int], affine: list[list[Fraction]], labelled: Labelled
+                ) -> tuple[list[int], list[list[Fraction]], Labelled]:
+    """Express some of the kept inputs by the others, through ``equation . (x, 1) = 0``."""
+    size = len(kept)
+    solved: dict[int, list[Fraction]] = {}  # column -> its equation, with coefficient 1 there and 0 in other keys
+    for equation in equations:
+        row = list(equation)
+        for column, other in solved.items():
+            if row[column]:
+                row = [v - row[column] * w for v, w in zip(row, other, strict=True)]
+        pivot = next((j for j in range(size) if row[j]), None)
+        if pivot is None:
+            if row[-1]:
+                raise EmptyDomainError("the domain is empty: its constraints contradict each other")
+            continue
+        row = [v / row[pivot] for v in row]
+        solved = {c: [v - other[pivot] * w for v, w in zip(other, row, strict=True)] for c, other in solved.items()}
+        solved[pivot] = row
+    free = [j for j in range(size) if j not in solved]
+
+    def reduced(function: list[Fraction]) -> list[Fraction]:
+        for column, other in solved.items():
+            if function[column]:
+                function = [v - function[column] * w for v, w in zip(function, other, strict=True)]
+        return [function[j] for j in free] + [function[-1]]
+
+    return ([kept[j] for j in free], [reduced(f) for f in affine], [(label, reduced(f)) for label, f in labelled])
+
+
+def _scaled(box: Box, kept: list[int], affine: list[list[Fraction]], labelled: Labelled) -> Chart:
+    """Move and scale the kept inputs: two bounds become [-1, 1], a single bound becomes 0."""
+    shift, scale = [], []
+    for i in kept:
+        lo, hi = box.lower[i], box.upper[i]
+        both = lo is not None and hi is not None
+        shift.append((_bound(lo) + _bound(hi)) / 2 if both else lo if lo is not None else hi or Fraction(0))
+        scale.append((_bound(hi) - _bound(lo)) / 2 if both else Fraction(1))
+
+    def moved(function: list[Fraction]) -> list[Fraction]:
+        constant = function[-1] + sum((a * s for a, s in zip(function, shift, strict=False)), Fraction(0))
+        return [a * s for a, s in zip(function, scale, strict=False)] + [constant]
+
+    table = [moved(f) for f in affine] + [[Fraction(0)] * len(kept) + [Fraction(1)]]
+    denominator = common_denominator([v for row in table for v in row])
+    flat = [v.numerator * (denominator // v.denominator) for row in table for v in row]
+    bounded = tuple(box.lower[i] is not None and box.upper[i] is not None for i in kept)
+    return Chart(fmpz_mat(len(table), len(kept) + 1, flat), denominator,
+                 tuple(integral(moved(f)) for _, f in labelled), tuple(label for label, _ in labelled), bounded)
