@@ -13,6 +13,7 @@ import pytest
 from tests.mutations import MUTATORS, false_claims, mutant
 from tests.proofs import accepted, check_bytes, proved_queries, to_bytes
 from tests.reference import decide
+from verifier.kernel import checker
 from verifier.kernel.certificate import Block, ExactLeaf, InvalidCertificate, Refutations, StatedBounds
 from verifier.kernel.checker import (
     EXACT,
@@ -134,6 +135,24 @@ LAYERS = [stated(units=2), stated(units=0)]
 def test_steps_that_do_not_fit_are_refused(exact, step):
     with pytest.raises(InvalidCertificate):
         ProofMachine(absolute(Fraction(1, 4)), exact).step(step)
+
+
+def test_a_short_certificate_cannot_ask_for_much(monkeypatch):
+    """More refutations than there are disjuncts, more branches than a block may take, more memory than there is."""
+    query = absolute(Fraction(-1, 2))
+    many = block(LAYERS, refuted=[(0, 0)] * 2, slopes=[0] * 4)
+    with pytest.raises(InvalidCertificate, match="2 refutations of 1 disjuncts"):
+        ProofMachine(query, False).step(many)
+    monkeypatch.setattr(checker, "MOST_BRANCHES", 1)
+    with pytest.raises(InvalidCertificate, match="at most 1 are allowed"):
+        check_no_point(NoPoint(query), by_hand())
+
+    def exhausted():
+        yield by_hand()[0]
+        raise MemoryError
+
+    with pytest.raises(InvalidCertificate, match="memory"):
+        check_no_point(NoPoint(query), exhausted())
 
 
 @pytest.mark.parametrize("exact", [False, True])

@@ -35,6 +35,7 @@ from verifier.kernel.rational import FloatArray, Point, dot
 
 RIGOROUS = "rigorous floating point"
 EXACT = "exact integers"
+MOST_BRANCHES = 1 << 16  # of one block, so that a short certificate cannot ask for much memory at once
 COMPILE_AFTER = 60  # branches, after which loading the compiled inner loop pays
 _KEY = object()
 
@@ -91,10 +92,13 @@ def check_no_point(claim: NoPoint, proof: Iterable[Block], exact: bool = False,
     ``exact`` chooses integers instead of rigorous floating point.  ``progress(done, open)`` is told the branches.
     """
     machine = ProofMachine(claim.query, exact)
-    for block in proof:
-        machine.step(block)
-        if progress is not None:
-            progress(machine.branches, len(machine.stack))
+    try:
+        for block in proof:
+            machine.step(block)
+            if progress is not None:
+                progress(machine.branches, len(machine.stack))
+    except MemoryError as error:
+        raise InvalidCertificate("the proof needs more memory than there is") from error
     if len(machine.stack):
         raise InvalidCertificate(f"the proof ends with {len(machine.stack)} branches open")
     return Theorem(claim, EXACT if exact else RIGOROUS, machine.branches, _KEY)
@@ -116,6 +120,8 @@ class ProofMachine:
         """Carry out one block.  Raises InvalidCertificate."""
         if not 0 < block.count <= len(self.stack):
             raise InvalidCertificate(f"a block takes {block.count} branches, {len(self.stack)} are open")
+        if block.count > MOST_BRANCHES:
+            raise InvalidCertificate(f"a block takes {block.count} branches, at most {MOST_BRANCHES} are allowed")
         if len(block.stated) != len(self.slopes):
             raise InvalidCertificate(f"a block states bounds of {len(block.stated)} layers, the network has {len(self.slopes)}")
         branches = self.stack.pop(block.count)
@@ -166,6 +172,8 @@ class ProofMachine:
         branch, row = refutations.branch, refutations.row
         if len(branch) != len(row) or (branch >= len(branches)).any() or (row >= len(self.disjunct)).any():
             raise InvalidCertificate("a refutation names a branch or half-space that does not exist")
+        if len(branch) > branches.open.size:
+            raise InvalidCertificate(f"{len(branch)} refutations of {branches.open.size} disjuncts")
         if len(branch) == 0:
             if len(refutations.slopes):
                 raise InvalidCertificate("slopes without a refutation")
