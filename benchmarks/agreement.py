@@ -114,9 +114,9 @@ def main() -> int:
             slowest = max(slowest, (outcome.search_seconds, outcome.seed))
     proofs = options.count - totals["points"]
     print(f"{options.count} queries from seed {options.seed}: {totals['problems']} problems; "
-          f"{totals['points']} points, {proofs} proofs ({totals['exact']} checked in integers too); {totals['boxes']} branches; CPU seconds: "
-          f"search {totals['search']:.1f}, check {totals['check']:.1f}, brute force {totals['oracle']:.1f}; "
-          f"slowest search {slowest[0]:.2f} s, seed {slowest[1]}")
+          f"{totals['points']} points, {proofs} proofs ({totals['exact']} checked in integers too); "
+          f"{totals['boxes']} branches; CPU seconds: search {totals['search']:.1f}, check {totals['check']:.1f}, "
+          f"brute force {totals['oracle']:.1f}; slowest search {slowest[0]:.2f} s, seed {slowest[1]}")
     return int(totals["problems"] > 0)
 
 
