@@ -57,7 +57,7 @@ def compare(seed: int, exact: int = 5) -> Outcome:
     problem, point, boxes = "", False, 0
     in_integers = seed % exact == 1 % exact
     try:
-        answer = _search(query, bisect=seed % 8 == 0)
+        answer = _search(query, bisect=seed % 16 == 0)
         point, boxes = answer.point is not None, answer.effort.boxes
         clock.append(time.process_time())
         if point != (truth is not None):

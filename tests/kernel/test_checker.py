@@ -108,6 +108,19 @@ def test_a_bound_tighter_than_provable_is_refused(exact, side):
                 machine.step(step)
 
 
+@pytest.mark.parametrize("exact", [False, True])
+def test_the_first_block_counts_rounding_too(exact):
+    """z = x_1 - 2^-60 x_2 at (1, 1) is just below 1, and 1 in floating point: on the first layer of the first block."""
+    for sign, value in ((1, 1.0), (-1, -1.0)):
+        weight = Matrix.from_rationals([[sign, -sign * Fraction(1, 2**60)]])
+        network = Network((Layer.relu(weight, Matrix.column([0])), Layer.identity(1)))
+        row = HalfSpace((Fraction(0),) * 3, Fraction(0))
+        query = Query(network, Box.from_bounds([1, 1], [1, 1]), ((row,),))
+        bounds = stated(lower=value) if sign == 1 else stated(upper=value)
+        with pytest.raises(InvalidCertificate, match="provable"):
+            ProofMachine(query, exact).step(block([bounds, stated(units=0)], splits=[(True, 0, 1.0)]))
+
+
 LAYERS = [stated(units=2), stated(units=0)]
 
 
