@@ -17,7 +17,6 @@ from verifier.formats.errors import InputError
 from verifier.formats.onnx import LoadedNetwork
 from verifier.formats.vnnlib import Property
 from verifier.kernel.certificate import (
-
     CertificateReader,
     CertificateWriter,
     InvalidCertificate,

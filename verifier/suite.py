@@ -155,7 +155,7 @@ def _prepare(memory_mib: int | None) -> None:
     """Load in a fresh worker what every instance needs, so that none pays for it; then bound its memory."""
     import verifier.api  # noqa: PLC0415
     import verifier.formats.onnx  # noqa: PLC0415
-    import verifier.formats.vnnlib
+    import verifier.formats.vnnlib  # noqa: PLC0415
     import verifier.kernel.compiled  # noqa: F401, PLC0415
 
     if memory_mib is not None:

@@ -103,16 +103,24 @@ def descend(bounds: FloatBounds, lo: FloatArray, hi: FloatArray, seed: int) -> P
 
 
 def polish(bounds: FloatBounds, x: FloatArray, lo: FloatArray, hi: FloatArray) -> Point | None:
+    """Climb from ``x`` and confirm where the climb ends."""
+    x, value = climb(bounds, x, lo, hi, enough=0.0)
+    return confirmed(bounds.query, x[None]) if value <= 0 else None
+
+
+def climb(bounds: FloatBounds, x: FloatArray, lo: FloatArray, hi: FloatArray,
+          enough: float) -> tuple[FloatArray, float]:
     """Successive linear programs from ``x``: minimise the worst row of the network's linear piece at the current point,
-    within a trust region that shrinks when the piece was left and nothing was gained.
+    within a trust region that shrinks when the piece was left and nothing was gained.  Returns the last point and its
+    worst row value, at most ``enough`` if that was reached.
 
     Rows that pull in different directions, where sign descent zigzags, are balanced exactly by one program.
     """
     radius = 0.25
     value, disjunct, normals = _linearised(bounds, x)
     for _ in range(POLISH_STEPS):
-        if value <= 0:
-            return confirmed(bounds.query, x[None])
+        if value <= enough or radius < 2.0**-16:
+            break
         columns = np.nonzero(bounds.row_disjunct == disjunct)[0]
         gradient, level = normals[columns, :-1], normals[columns, -1]
         size = len(lo)
@@ -124,18 +132,16 @@ def polish(bounds: FloatBounds, x: FloatArray, lo: FloatArray, hi: FloatArray) -
         try:
             answer = solve(program)
         except SolverError:
-            return None
+            break
         if answer.status is not FloatStatus.OPTIMAL:
-            return None
+            break
         moved = np.clip(x + answer.primal[:size], lo, hi)
         new_value, new_disjunct, new_normals = _linearised(bounds, moved)
         if new_value < value:
             x, value, disjunct, normals = moved, new_value, new_disjunct, new_normals
         else:
             radius /= 4
-            if radius < 2.0**-16:
-                return None
-    return None
+    return x, value
 
 
 def _linearised(bounds: FloatBounds, x: FloatArray) -> tuple[float, int, FloatArray]:

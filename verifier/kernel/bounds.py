@@ -9,13 +9,13 @@ and since ``act_i`` is linear on both sides of 0 the minimum is attained at ``l_
 them, 0.  Substituting ``z`` gives a linear function of ``y'``; repeated down to the input it gives a linear function of
 ``x``, whose minimum over a box is attained at a corner.  (This is the Lagrangian dual bound of Wong and Kolter 2018;
 with ``d`` chosen by slopes it is CROWN, Zhang et al. 2018.)  *Soundness does not depend on how d is chosen*:
-slopes may be guessed, optimised or read from a file.  Here ``d_i = c_i p_i`` for ``c_i >= 0`` and ``c_i n_i`` otherwise.
+slopes may be guessed, optimised or read from a file.  Here ``d_i = c_i p_i`` for ``c_i >= 0``, else ``c_i n_i``.
 
 Floating-point error.  Let ``u = 2^-53``.  The computed ``c`` and ``d`` of every layer are numbers; the bound is stated
 for these numbers and only three roundings matter: ``c' = d W`` (an inner product of n terms, in any order, fused or
-not, with ``W`` rounded to binary64 once), the sums of ``m_i`` and ``d . b``, and the corner's inner product.  Each is off
-by at most ``(n + 3 + 2 L) u / (1 - (n + 3 + 2 L) u)`` times the sum of the magnitudes of its terms (Higham, Accuracy and
-Stability, section 3.1), and an error ``e`` in ``c'_k`` changes the bound by at most ``e Y_k`` with ``|y'_k| <= Y_k``.
+not, with ``W`` rounded to binary64 once), the sums of ``m_i`` and ``d . b``, and the corner's inner product.  Each is
+off by at most ``(n + 3 + 2 L) u / (1 - (n + 3 + 2 L) u)`` times the sum of the magnitudes of its terms (Higham, Accuracy
+and Stability, section 3.1), and an error ``e`` in ``c'_k`` changes the bound by at most ``e Y_k`` with ``|y'_k| <= Y_k``.
 Hence the total error is at most ``gamma S`` with
 
     S = sum over layers of  sum_i |d_i| (M_i + Z_i) + |c_i| Z_i,   plus  sum_k |c_k| X_k at the input,
@@ -23,10 +23,9 @@ Hence the total error is at most ``gamma S`` with
 
 where Y, M, Z, X may be those of the root, which contains every branch.  ``gamma`` is taken twice as large as needed,
 which covers the rounding of ``S``, M and Z themselves.  Underflow adds at most ``2^-1074`` an operation: with
-``Y, M, Z <= 2^500`` (else they count as infinite) this is below ``TINY``, except where a coefficient multiplies what has
-underflowed (``s_i l_i``, or a weight's rounding); for that M and Z are at least ``2^-500``, so that ``gamma |c_i| Z_i``
-exceeds ``2^-1074 |c_i|``.  A NaN or an infinity anywhere makes S NaN or
-infinite; every comparison below is written so that it then fails.
+``Y, M, Z <= 2^500`` (else they count as infinite) this is below ``TINY``, except where a coefficient multiplies what
+has underflowed (``s_i l_i``, or a weight's rounding); for that M and Z are at least ``2^-500``, so that
+``gamma |c_i| Z_i`` exceeds ``2^-1074 |c_i|``.  A NaN or an infinity anywhere makes S NaN or infinite; every comparison below is written so that it then fails.
 
 ``_relax_numpy`` is the definition; ``_relax_compiled`` is the same loop for numba, whose different order of additions
 and fused operations are within the analysis above.
@@ -52,8 +51,8 @@ TINY = 2.0**-400
 
 @dataclass(frozen=True)
 class Slopes:
-    """One layer's multipliers ``p`` (for coefficients >= 0) and ``n`` (for coefficients < 0): one row a branch, or, where
-    the flag ``own_p`` or ``own_n`` is set, one row a bound."""
+    """One layer's multipliers ``p`` (for coefficients >= 0) and ``n`` (for coefficients < 0): one row a branch, or,
+    where the flag ``own_p`` or ``own_n`` is set, one row a bound."""
 
     p: FloatArray
     n: FloatArray
@@ -129,8 +128,8 @@ class FloatBounds:
     def backward(self, branches: Branches, layer: int, coefficients: FloatArray, constant: FloatArray,
                  branch: Indices, slopes: list[Slopes], input_part: FloatArray | None = None,
                  trace: list[tuple[FloatArray, FloatArray]] | None = None) -> LinearFunctions:
-        """Lower bounds of ``coefficients[r] . y + constant[r] (+ input_part[r] . x)`` on branch ``branch[r]``, where ``y``
-        are the outputs of ``layer`` (-1: the input).  ``slopes[k]`` are the multipliers of layer ``k <= layer``.
+        """Lower bounds of ``coefficients[r] . y + constant[r] (+ input_part[r] . x)`` on branch ``branch[r]``, where
+        ``y`` are the outputs of ``layer`` (-1: the input).  ``slopes[k]`` are the multipliers of layer ``k <= layer``.
         ``trace`` receives ``(c, d)`` of every layer, last layer first."""
         branch = np.ascontiguousarray(branch)
         k = constant.copy()

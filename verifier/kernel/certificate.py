@@ -59,8 +59,8 @@ class Refutations:
 
 @dataclass(frozen=True)
 class ExactLeaf:
-    """Disjunct ``disjunct`` is refuted on ``branch`` by nonnegative multipliers of its half-spaces and by multipliers of
-    units (pairs of flat unit number and value): of the sign condition of a decided unit, nonnegative; of the
+    """Disjunct ``disjunct`` is refuted on ``branch`` by nonnegative multipliers of its half-spaces and by multipliers
+    of units (pairs of flat unit number and value): of the sign condition of a decided unit, nonnegative; of the
     pre-activation itself of an undecided one, of any sign."""
 
     branch: int

@@ -79,7 +79,8 @@ class Theorem:
 def check_point(claim: PointIn) -> Theorem:
     """Evaluate the network exactly at the point.  Raises InvalidCertificate when it is no point of the query."""
     if len(claim.x) != claim.query.network.inputs:
-        raise InvalidCertificate(f"the witness has {len(claim.x)} coordinates, the network {claim.query.network.inputs} inputs")
+        raise InvalidCertificate(f"the witness has {len(claim.x)} coordinates, "
+                                 f"the network {claim.query.network.inputs} inputs")
     if claim.query.satisfied_disjunct(claim.x) is None:
         raise InvalidCertificate("the witness does not satisfy the property's constraints exactly")
     return Theorem(claim, EXACT, 0, _KEY)
@@ -123,7 +124,8 @@ class ProofMachine:
         if block.count > MOST_BRANCHES:
             raise InvalidCertificate(f"a block takes {block.count} branches, at most {MOST_BRANCHES} are allowed")
         if len(block.stated) != len(self.slopes):
-            raise InvalidCertificate(f"a block states bounds of {len(block.stated)} layers, the network has {len(self.slopes)}")
+            raise InvalidCertificate(f"a block states bounds of {len(block.stated)} layers, "
+                                     f"the network has {len(self.slopes)}")
         branches = self.stack.pop(block.count)
         self.branches += block.count
         if isinstance(self.arithmetic, FloatBounds):
@@ -222,8 +224,8 @@ def refutes_exactly(query: Query, branches: Branches, leaf: ExactLeaf) -> bool:
     Theorem (Farkas and Motzkin through the layers).  Let ``f`` be the nonnegative combination of the disjunct's rows
     ``normal . (x, N(x)) - offset``.  Going backwards, ``c . act(z) >= d . z + m`` with ``d_i = c_i - v_i`` on a unit
     with ``z_i >= 0``, ``d_i = s_i c_i + v_i`` on one with ``z_i <= 0`` (``v_i >= 0`` the unit's multiplier) and, on an
-    undecided unit, ``d_i = v_i`` of any sign and ``m_i = min c_i act(t) - d_i t`` over its bounds.  (All choices of ``d``
-    together are the dual of the triangle relaxation.)  If the minimum of the resulting linear
+    undecided unit, ``d_i = v_i`` of any sign and ``m_i = min c_i act(t) - d_i t`` over its bounds.  (All choices of
+    ``d`` together are the dual of the triangle relaxation.)  If the minimum of the resulting linear
     function over the domain and the branch's box is positive, or zero with a positive multiplier on a strict row, no
     point of the branch satisfies the disjunct.
     """
@@ -276,8 +278,8 @@ def refutes_exactly(query: Query, branches: Branches, leaf: ExactLeaf) -> bool:
 
 
 def _least(left: Fraction, right: Fraction, low: float, high: float) -> Fraction | None:
-    """The minimum over ``low <= t <= high``, with ``low < 0 < high``, of ``left t`` for t < 0 and ``right t`` for t >= 0;
-    None when there is none."""
+    """The minimum over ``low <= t <= high``, with ``low < 0 < high``, of ``left t`` for t < 0 and ``right t`` for
+    t >= 0; None when there is none."""
     values = [Fraction(0)]
     for end, factor in ((low, left), (high, right)):
         if math.isinf(end):

@@ -26,9 +26,10 @@ over at most 64 units at a time, are integers of magnitude at most ``64 * 2^46 =
 order they are summed.  They are added up in int64 as ``H 2^48 + L`` with ``0 <= L < 2^48``; then ``C = floor((H 2^48
 + L) / 2^s)``, with s just large enough for ``|C| <= 2^46``, restores (C).
 
-*Sizes.*  ``|D| <= 2^47`` is tested: two digits.  A layer of n units keeps ``|V| <= 2^k``, ``k = 62 - (bit
-length of n)``, so ``|D V| < 2^109`` and ``|H| < 2^61``; ``n <= 4096`` keeps each partial sum of H below ``2^62``.
-Rows that break a test are not proved; ``exact_bounds.py`` then takes them to integers of any length.
+*Sizes.*  ``|S| <= 2^47`` is tested and no larger ``D`` is proposed: two digits.  A layer of n units keeps ``|V| <=
+2^k``, ``k = 62 - (bit length of n)``, so ``|D V| < 2^109`` and ``|H| < 2^61``; ``n <= 4096`` keeps each partial sum
+of H below ``2^62``. Rows that break a test are not proved; ``exact_bounds.py`` then takes them to integers of any
+length.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ HALF, DIGIT_MASK = 1 << 23, (1 << 24) - 1
 LOW_BITS = 48
 LOW_MASK = (1 << 48) - 1
 COEFFICIENT_BITS = 46
-MOST = 1 << 47  # of |D| and |S|
+MOST = 1 << 47  # of |S|, and so of |D|
 MOST_WIDTH = 1 << 46
 MOST_SLOPE = 1024
 MOST_UNITS = 4096
@@ -250,7 +251,6 @@ def _relax(layer: LayerTable, rows: _Rows, lower: FloatArray, upper: FloatArray,
         total = np.zeros(len(c), dtype=np.int64)
         np.add.at(total, r, np.minimum(m, 0))
         least = fixed(total.astype(object), top - scale)
-    fits &= (np.abs(d) <= MOST).all(axis=1)
     d[~fits] = 0
     return d, least, fits
 
