@@ -157,8 +157,9 @@ def test_corners(with_inputs: bool, spread: int | None) -> None:
         start = Start(-1, number, np.zeros(1, dtype=np.int64), np.ones(1, dtype=np.int64),
                       np.array([inputs], dtype=object) if with_inputs else None, 10)
         found, bounded = word_bounds.corner(
-            branches, start, np.zeros(1, dtype=np.int64), np.array([c], dtype=object),
-            None if spread is None else np.array([[spread]], dtype=object), np.array([scale], dtype=object), denominator)
+            branches, start, start.index, np.array([c], dtype=object),
+            None if spread is None else np.array([[spread]], dtype=object), np.array([scale], dtype=object),
+            denominator)
         exact = Fraction(0)
         for k in range(2):
             values = {v / (Fraction(2) ** scale * denominator) + (Fraction(inputs[k], 10) if with_inputs else 0)
