@@ -8,8 +8,9 @@ from hypothesis import given, settings
 
 from tests.geometry.polyhedra import box, grid, lift, random_polytope, random_rows, same_set_by_constraints, seeds
 from verifier.geometry.by_linear_programs import minimise
+from verifier.geometry.convex_hull import convex_hull
 from verifier.geometry.homogeneous import Constraints, Generators
-from verifier.geometry.polytope import Polyhedron, convex_hull
+from verifier.geometry.polytope import Polyhedron
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.rational import Matrix
 from verifier.solvers.linear_program import Infeasible, Unbounded

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 
 from tests.geometry.polyhedra import box, random_polytope, same_set_by_constraints, seeds
+from verifier.geometry.convex_hull import convex_hull
 from verifier.geometry.homogeneous import determinant
-from verifier.geometry.polytope import Polyhedron, convex_hull
+from verifier.geometry.polytope import Polyhedron
 from verifier.geometry.union import UnionOfPolyhedra
 from verifier.kernel.rational import Matrix
 

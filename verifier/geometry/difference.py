@@ -16,25 +16,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from verifier.geometry.homogeneous import Constraints, Vector, opposite, side
+from verifier.geometry.homogeneous import Vector, side
 from verifier.geometry.polytope import Polyhedron
+from verifier.geometry.split import split
 
 
 def difference(polyhedron: Polyhedron, parts: Sequence[Polyhedron]) -> Iterator[Polyhedron]:
     """The pieces of ``polyhedron`` that no part covers; none exactly when the union of the parts includes it.
 
-    They come depth-first, so that the first one is found without the others.  Sets are cut through their generators,
-    whatever the dimension.
+    They come depth-first and one at a time: the first one is found without the others.  Sets are cut through their
+    generators, whatever the dimension.
     """
     if not polyhedron.any_generators.vertices:
         return
-    stack = [(polyhedron, 0)]
+    stack = [iter((polyhedron,))]  # level k: pieces from which the first k parts are taken away
     while stack:
-        piece, index = stack.pop()
-        if index == len(parts):
+        piece = next(stack[-1], None)
+        if piece is None:
+            stack.pop()
+        elif len(stack) > len(parts):
             yield piece
         else:
-            stack.extend((p, index + 1) for p in _outside(piece, parts[index]))
+            stack.append(_outside(piece, parts[len(stack) - 1]))
 
 
 def _outside(piece: Polyhedron, part: Polyhedron) -> Iterator[Polyhedron]:
@@ -48,8 +51,8 @@ def _outside(piece: Polyhedron, part: Polyhedron) -> Iterator[Polyhedron]:
             yield rest
             return
         if below:
-            yield rest.constrained(Constraints((opposite(form),)))
-            rest = rest.constrained(Constraints((form,)))
+            outside, rest = split(rest, form)
+            yield outside
 
 
 def _separated(piece: Polyhedron, part: Polyhedron) -> bool:
@@ -58,7 +61,7 @@ def _separated(piece: Polyhedron, part: Polyhedron) -> bool:
         below, above = _signs(piece, form)
         if below and not above:
             return True
-    return any(not _signs(part, form)[1] for form in piece.constraints.inequalities)
+    return any(not _signs(part, form)[1] and _signs(piece, form)[1] for form in piece.any_constraints.inequalities)
 
 
 def _signs(polyhedron: Polyhedron, form: Vector) -> tuple[bool, bool]:

@@ -39,11 +39,15 @@ class Constraints:
 
 @dataclass(frozen=True)
 class Generators:
-    """The polyhedron ``conv(vertices) + cone(rays) + span(lines)``; empty without vertices."""
+    """The polyhedron ``conv(vertices) + cone(rays) + span(lines)``; empty without vertices.
+
+    ``minimal`` says that none can be left out, and that the vertices of a polygon come counterclockwise.
+    """
 
     vertices: tuple[Vector, ...]
     rays: tuple[Vector, ...] = ()
     lines: tuple[Vector, ...] = ()
+    minimal: bool = False
 
     @property
     def all(self) -> tuple[Vector, ...]:

@@ -102,10 +102,10 @@ def area(vertices: Sequence[Vector]) -> Fraction:
 
 
 def clip_all(generators: Generators, forms: Constraints) -> Generators:
-    """A bounded set of R^1 or R^2 cut by constraints."""
+    """A bounded set of R^1 or R^2, given by minimal generators, cut by constraints."""
     vertices = generators.vertices
     for form in (*forms.inequalities, *(f for e in forms.equations for f in (e, opposite(e)))):
         if not vertices:
             break
         vertices = clip(vertices, form)
-    return Generators(vertices)
+    return Generators(vertices, minimal=True)

@@ -117,7 +117,7 @@ class Polyhedron:
     @classmethod
     def empty(cls, dimension: int) -> Polyhedron:
         """The empty set."""
-        return cls(dimension, representation.empty_constraints(dimension), Generators(()))
+        return cls(dimension, representation.empty_constraints(dimension), Generators((), minimal=True))
 
     @classmethod
     def _constrained(cls, dimension: int, inequalities: Iterable[Numbers], equations: Iterable[Numbers]) -> Polyhedron:
@@ -144,6 +144,8 @@ class Polyhedron:
         n = self.ambient_dimension
         if self.given_generators is None:
             return representation.generators_of(n, self.any_constraints)
+        if self.given_generators.minimal:
+            return self.given_generators
         needed = n > 2 or self.given_generators.rays or self.given_generators.lines
         return representation.minimal_generators(n, self.given_generators, self.constraints if needed else None)
 
@@ -251,6 +253,10 @@ class Polyhedron:
 
     def bounding_box(self) -> Box:
         """The smallest box that contains the set.  Raises ValueError for the empty set."""
+        return self._bounding_box
+
+    @cached_property
+    def _bounding_box(self) -> Box:
         n = self.ambient_dimension
         if self.is_empty():
             raise ValueError("the empty set has no bounding box")
@@ -271,7 +277,7 @@ class Polyhedron:
         if self.dimension < self.ambient_dimension:
             return Fraction(0)
         self._require_bounded()
-        facets = () if self.ambient_dimension <= 2 else self.constraints.inequalities
+        facets = () if self.ambient_dimension <= 2 else self.any_constraints.inequalities
         return volume.full_dimensional_volume(self.generators.vertices, facets)
 
     def relative_volume_squared(self) -> Fraction:
@@ -298,14 +304,17 @@ class Polyhedron:
 
     def contains(self, point: Numbers) -> bool:
         """Exact membership of a point."""
-        vector = from_point(point)
+        return self.contains_vector(from_point(point))
+
+    def contains_vector(self, vector: Sequence[int]) -> bool:
+        """Exact membership of the point ``v / t`` of integers ``(t, v)``, ``t > 0``."""
         forms = self.any_constraints
         return (all(side(form, vector) >= 0 for form in forms.inequalities)
                 and all(side(form, vector) == 0 for form in forms.equations))
 
     def point_outside(self, other: Polyhedron) -> Point | None:
         """A point of ``other`` outside of this set, None when it contains all of ``other``."""
-        self._require_same_space(other)
+        self.require_same_space(other)
         for form in self.any_constraints.as_inequalities:
             found = other._point_beyond(form)
             if found is not None:
@@ -339,7 +348,7 @@ class Polyhedron:
 
     def intersection(self, other: Polyhedron) -> Polyhedron:
         """The points of both sets."""
-        self._require_same_space(other)
+        self.require_same_space(other)
         if other.is_polygonal and not self.is_polygonal:
             return other.intersection(self)
         return self.constrained(other.any_constraints)
@@ -359,7 +368,8 @@ class Polyhedron:
                           representation.normalised(Constraints(own.inequalities + by.inequalities,
                                                                 own.equations + by.equations)))
 
-    def _require_same_space(self, other: Polyhedron) -> None:
+    def require_same_space(self, other: Polyhedron) -> None:
+        """Raises ValueError when ``other`` has another number of coordinates."""
         if self.ambient_dimension != other.ambient_dimension:
             raise ValueError(f"sets of R^{self.ambient_dimension} and R^{other.ambient_dimension} cannot be compared")
 
@@ -380,20 +390,6 @@ class Polyhedron:
         """The image under ``x -> (x_j for j in coordinates)``; from the generators."""
         rows = images.selection(coordinates, self.ambient_dimension)
         return Polyhedron(len(coordinates), None, images.forward(rows, self.any_generators))
-
-
-def convex_hull(polyhedra: Iterable[Polyhedron]) -> Polyhedron:
-    """The closure of the convex hull of at least one set (of bounded sets: the convex hull)."""
-    parts = list(polyhedra)
-    if not parts:
-        raise ValueError("a convex hull needs at least one set, received none")
-    filled = [p.any_generators for p in parts if p.any_generators.vertices]
-    for part in parts:
-        part._require_same_space(parts[0])
-    return Polyhedron(parts[0].ambient_dimension, None,
-                      Generators(distinct(v for g in filled for v in g.vertices),
-                                 distinct(v for g in filled for v in g.rays),
-                                 distinct(v for g in filled for v in g.lines)))
 
 
 def _half_space(form: Vector) -> HalfSpace:

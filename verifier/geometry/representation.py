@@ -14,7 +14,7 @@ them.  (The constraint ``t >= 0`` is one of the cone's.)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from fractions import Fraction
 
 from verifier.geometry import low_dimension
@@ -40,16 +40,16 @@ def generators_of(dimension: int, given: Constraints) -> Generators:
     """The minimal generators of a set given by constraints."""
     rows = (*given.inequalities, *given.equations)
     if not rows:
-        return Generators((origin(dimension),), (), _units(dimension))
+        return Generators((origin(dimension),), (), _units(dimension), minimal=True)
     table = Table(rows, range(len(given.inequalities), len(rows)))
     dual = dual_description(table, Description.CONSTRAINTS)
     linear, free = _split(dual)
     vertices = tuple(v for v in free if v[0])
     if not vertices:
         if any(row[0] for row in rows):
-            return Generators(())
+            return Generators((), minimal=True)
         vertices = (origin(dimension),)
-    return Generators(vertices, tuple(v for v in free if not v[0]), tuple(map(unsigned, linear)))
+    return in_order(dimension, vertices, [v for v in free if not v[0]], [unsigned(v) for v in linear])
 
 
 def constraints_of(dimension: int, given: Generators) -> Constraints:
@@ -57,7 +57,7 @@ def constraints_of(dimension: int, given: Generators) -> Constraints:
     if not given.vertices:
         return empty_constraints(dimension)
     if dimension <= 2 and not given.rays and not given.lines:
-        return low_dimension.constraints(low_dimension.hull(given.vertices))
+        return low_dimension.constraints(given.vertices if given.minimal else low_dimension.hull(given.vertices))
     table = Table(given.all, range(len(given.vertices) + len(given.rays), len(given.all)))
     equations, inequalities = _split(dual_description(table, Description.GENERATORS))
     return Constraints(tuple(row for row in inequalities if any(row[1:])), tuple(map(unsigned, equations)))
@@ -76,19 +76,27 @@ def minimal_constraints(given: Constraints) -> Constraints:
 def minimal_generators(dimension: int, given: Generators, facets: Constraints | None = None) -> Generators:
     """The minimal generators of a set given by generators; ``facets``: its minimal constraints if they are known."""
     if dimension <= 2 and not given.rays and not given.lines:
-        return Generators(low_dimension.hull(given.vertices))
+        return in_order(dimension, given.vertices, ())
     if not given.vertices:
-        return Generators(())
+        return Generators((), minimal=True)
     if given.lines:
         return generators_of(dimension, facets or constraints_of(dimension, given))
     vectors = distinct((*given.vertices, *given.rays))
     if len(vectors) == 1:
-        return Generators(vectors)
+        return Generators(vectors, minimal=True)
     forms = (facets or constraints_of(dimension, given)).inequalities
     tight = incidence(vectors, (*forms, (1, *(0,) * dimension)))
     extreme = [v for i, v in enumerate(vectors)
                if not any(tight[i] & other == tight[i] for j, other in enumerate(tight) if j != i)]
-    return Generators(tuple(v for v in extreme if v[0]), tuple(v for v in extreme if not v[0]))
+    return in_order(dimension, [v for v in extreme if v[0]], [v for v in extreme if not v[0]])
+
+
+def in_order(dimension: int, vertices: Collection[Vector], rays: Sequence[Vector],
+             lines: Sequence[Vector] = ()) -> Generators:
+    """Generators that are minimal already, or of a polygon or an interval: these are put in order."""
+    if dimension <= 2 and not rays and not lines:
+        return Generators(low_dimension.hull(vertices), minimal=True)
+    return Generators(tuple(vertices), tuple(rays), tuple(lines), minimal=True)
 
 
 def incidence(vectors: Iterable[Vector], forms: Sequence[Vector]) -> list[int]:

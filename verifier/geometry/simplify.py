@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
+from verifier.geometry.convex_hull import convex_hull
 from verifier.geometry.difference import difference
 from verifier.geometry.neighbours import Neighbours
-from verifier.geometry.polytope import Polyhedron, convex_hull
+from verifier.geometry.polytope import Polyhedron
 
 
 def convex_union(first: Polyhedron, second: Polyhedron) -> Polyhedron | None:
@@ -24,12 +25,22 @@ def convex_union(first: Polyhedron, second: Polyhedron) -> Polyhedron | None:
         return first
     if second.includes(first):
         return second
+    if _has_a_gap(first, second):
+        return None
     hull = convex_hull((first, second))
     if first.dimension != hull.dimension or second.dimension != hull.dimension:
         return None  # a convex set is not the union of a closed proper part and something flat
     if next(difference(hull, (first, second)), None) is not None:
         return None
     return Polyhedron(hull.ambient_dimension, None, hull.generators)
+
+
+def _has_a_gap(first: Polyhedron, second: Polyhedron) -> bool:
+    """Whether the middle between a vertex of each lies in neither: a cheap reason why the union is not convex."""
+    ours = [v for v in first.any_generators.vertices if not second.contains_vector(v)]
+    theirs = [v for v in second.any_generators.vertices if not first.contains_vector(v)]
+    middles = ([a * w[0] + b * v[0] for a, b in zip(v, w, strict=True)] for v in ours for w in theirs)
+    return any(not first.contains_vector(m) and not second.contains_vector(m) for m in middles)
 
 
 def without_contained(parts: Sequence[Polyhedron]) -> list[int]:

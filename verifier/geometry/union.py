@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
+from verifier.geometry.convex_hull import convex_hull
 from verifier.geometry.difference import difference
 from verifier.geometry.neighbours import Neighbours
-from verifier.geometry.polytope import Numbers, Polyhedron, convex_hull
+from verifier.geometry.polytope import Numbers, Polyhedron
 from verifier.geometry.simplify import merged, without_contained
+from verifier.geometry.volume import exact_sum
 from verifier.kernel.polyhedron import Box
 from verifier.kernel.rational import Matrix, Point, to_fraction
 
@@ -96,11 +98,11 @@ class UnionOfPolyhedra:
         solid = [i for i in self._filled if self.parts[i].dimension == self.ambient_dimension]
         solid.sort(key=lambda i: -self.parts[i].volume())
         index = Neighbours([self.parts[i].bounding_box() for i in solid])
-        total = Fraction(0)
+        volumes: list[Fraction] = []
         for k, i in enumerate(solid):
             earlier = [self.parts[solid[j]] for j in index.meeting(self.parts[i].bounding_box()) if j < k]
-            total += sum((piece.volume() for piece in difference(self.parts[i], earlier)), Fraction(0))
-        return total
+            volumes.extend(piece.volume() for piece in difference(self.parts[i], earlier))
+        return exact_sum(volumes)
 
     # --- two sets ----------------------------------------------------------------------------------------------------
 

@@ -28,14 +28,15 @@ MOST_DIMENSIONS = 5
 
 
 def full_dimensional_volume(vertices: Sequence[Vector], facets: Sequence[Vector]) -> Fraction:
-    """The volume of a polytope with interior, given by all its vertices and all its facets."""
+    """The volume of a polytope with interior, given by all its vertices and all its facets (and perhaps further
+    inequalities that hold on it)."""
     if len(vertices[0]) <= 3:
         return area(hull(vertices))
     columns = [sum(1 << i for i, tight in enumerate(incidence(vertices, facets)) if tight >> k & 1)
                for k in range(len(facets))]
-    total = sum((Fraction(abs(determinant([vertices[i] for i in simplex])),
-                          math.prod(vertices[i][0] for i in simplex))
-                 for simplex in _simplices((1 << len(vertices)) - 1, columns)), Fraction(0))
+    total = exact_sum([Fraction(abs(determinant([vertices[i] for i in simplex])),
+                                math.prod(vertices[i][0] for i in simplex))
+                       for simplex in _simplices((1 << len(vertices)) - 1, columns)])
     return total / math.factorial(len(vertices[0]) - 1)
 
 
@@ -68,6 +69,14 @@ def relative_volume_squared(vertices: Sequence[Vector], dimension: int) -> Fract
     facets = constraints_of(dimension, shadow)
     corners = minimal_generators(dimension, shadow, facets).vertices
     return full_dimensional_volume(corners, facets.inequalities) ** 2 * stretch
+
+
+def exact_sum(values: Sequence[Fraction]) -> Fraction:
+    """The sum, by halves: denominators grow, and a running total would carry the largest one through every step."""
+    if len(values) <= 2:
+        return sum(values, Fraction(0))
+    middle = len(values) // 2
+    return exact_sum(values[:middle]) + exact_sum(values[middle:])
 
 
 def rational_root(value: Fraction) -> Fraction | None:
