@@ -29,6 +29,12 @@ def random_rows(rng: random.Random, dimension: int) -> Polyhedron:
     return Polyhedron.from_matrix(matrix, [rng.random() < 0.12 for _ in rows])
 
 
+def random_cone(rng: random.Random, dimension: int) -> Polyhedron:
+    """A few points and rays, which may make lines together."""
+    vectors = [[rng.randint(-2, 2) for _ in range(dimension)] for _ in range(rng.randint(1, 2 * dimension))]
+    return Polyhedron.from_points(vectors[:2], vectors[2:], vectors[:1] if rng.random() < 0.2 else ())
+
+
 def random_union(rng: random.Random, dimension: int, most: int = 5) -> UnionOfPolyhedra:
     return UnionOfPolyhedra(dimension, tuple(random_polytope(rng, dimension) for _ in range(rng.randint(0, most))))
 

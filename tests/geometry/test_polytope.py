@@ -6,7 +6,16 @@ from fractions import Fraction as F
 import pytest
 from hypothesis import given, settings
 
-from tests.geometry.polyhedra import box, grid, lift, random_polytope, random_rows, same_set_by_constraints, seeds
+from tests.geometry.polyhedra import (
+    box,
+    grid,
+    lift,
+    random_cone,
+    random_polytope,
+    random_rows,
+    same_set_by_constraints,
+    seeds,
+)
 from verifier.geometry.by_linear_programs import minimise
 from verifier.geometry.convex_hull import convex_hull
 from verifier.geometry.homogeneous import Constraints, Generators
@@ -81,6 +90,10 @@ def test_unbounded_sets():
     assert outside is not None
     assert quadrant.contains(outside)
     assert not strip.contains(outside)
+    halfway = Polyhedron.from_points([(0, 0), (5, 7)], rays=[(1, 0), (-2, 0), (0, 1)])
+    assert halfway.lines() == ((1, 0),)
+    assert halfway.rays() == ((0, 1),)
+    assert Polyhedron.from_points([(0, 0)], rays=[(1, 0), (-1, 1), (0, -1)]).lines() == ((1, 0), (0, 1))
     everything = Polyhedron.from_box(Box.whole_space(3))
     assert everything.dimension == 3
     assert everything.facets() == ()
@@ -141,7 +154,7 @@ def test_questions_in_many_dimensions_need_no_vertices():
 @settings(max_examples=120, deadline=None)
 @given(rng=seeds())
 def test_constraints_and_generators_describe_one_set(rng):
-    polyhedron = random_rows(rng, rng.randint(1, 4))
+    polyhedron = rng.choice((random_rows, random_cone))(rng, rng.randint(1, 4))
     by_generators = Polyhedron(polyhedron.ambient_dimension, None, polyhedron.generators)
     by_constraints = same_set_by_constraints(by_generators)
     assert polyhedron.equals(by_generators)

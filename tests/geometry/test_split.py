@@ -4,7 +4,7 @@ import itertools
 
 from hypothesis import given, settings
 
-from tests.geometry.polyhedra import box, random_polytope, random_rows, seeds
+from tests.geometry.polyhedra import box, random_cone, random_polytope, random_rows, seeds
 from verifier.geometry.homogeneous import Constraints, opposite, primitive, side
 from verifier.geometry.polytope import Polyhedron
 from verifier.geometry.split import split
@@ -15,7 +15,7 @@ from verifier.geometry.split import split
 def test_halves_are_those_of_double_description(rng):
     """Cut again and again, so that redundant inequalities pile up; through vertices as often as not."""
     n = rng.randint(1, 4)
-    whole = rng.choice((random_polytope, random_rows))(rng, n)
+    whole = rng.choice((random_polytope, random_rows, random_cone))(rng, n)
     for _ in range(3):
         form = primitive([rng.randint(-3, 3) for _ in range(n + 1)])
         generators = whole.generators

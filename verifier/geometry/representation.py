@@ -25,6 +25,7 @@ from verifier.geometry.homogeneous import (
     distinct,
     opposite,
     primitive_of,
+    rank,
     side,
     unsigned,
 )
@@ -79,13 +80,13 @@ def minimal_generators(dimension: int, given: Generators, facets: Constraints | 
         return in_order(dimension, given.vertices, ())
     if not given.vertices:
         return Generators((), minimal=True)
-    if given.lines:
-        return generators_of(dimension, facets or constraints_of(dimension, given))
     vectors = distinct((*given.vertices, *given.rays))
-    if len(vectors) == 1:
+    if len(vectors) == 1 and not given.lines:
         return Generators(vectors, minimal=True)
-    forms = (facets or constraints_of(dimension, given)).inequalities
-    tight = incidence(vectors, (*forms, (1, *(0,) * dimension)))
+    known = facets or constraints_of(dimension, given)
+    if given.lines or (given.rays and _has_line(dimension, known)):
+        return generators_of(dimension, known)
+    tight = incidence(vectors, (*known.inequalities, (1, *(0,) * dimension)))
     extreme = [v for i, v in enumerate(vectors)
                if not any(tight[i] & other == tight[i] for j, other in enumerate(tight) if j != i)]
     return in_order(dimension, [v for v in extreme if v[0]], [v for v in extreme if not v[0]])
@@ -115,6 +116,11 @@ def normalised(given: Constraints) -> Constraints:
     pairs = {unsigned(row) for row in inequalities if opposite(row) in inequalities}
     equations = distinct(unsigned(row) for row in (*given.equations, *pairs) if any(row))
     return Constraints(tuple(row for row in inequalities if unsigned(row) not in pairs), equations)
+
+
+def _has_line(dimension: int, given: Constraints) -> bool:
+    """Whether some direction changes no constraint; rays may span one together."""
+    return rank([row[1:] for row in (*given.inequalities, *given.equations)]) < dimension
 
 
 def _units(dimension: int) -> tuple[Vector, ...]:
