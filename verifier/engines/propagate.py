@@ -1,8 +1,8 @@
 r"""All cells of a network over an input domain, layer by layer, neuron by neuron, exactly.
 
-# Problem requirement
-A chain of layers with any negative-side slopes; a box, or a polytope ``{x in box: rows}`` with rational data, flat or not.
-The representation by vertices needs two bounds for every input; the one by linear programs does not.
+# Problem requirement A chain of layers with any negative-side slopes; a box, or a polytope ``{x in box: rows}`` with
+rational data, flat or not. The representation by vertices needs two bounds for every input; the one by linear programs
+does not.
 
 # Return
 :class:`Cell` objects, one after another, or their number.
@@ -18,9 +18,9 @@ Two representations of a cell answer the only question there is, which signs a f
 
 Depth-first: memory is that of one path and one batch of results.
 
-# Property
-Sound and complete: every sign is exact, so the cells returned are all cells, each full-dimensional in the affine hull of
-the domain, with interiors that do not meet.  A unit that is zero on a whole cell counts as inactive there.
+# Property Sound and complete: every sign is exact, so the cells returned are all cells, each full-dimensional in the
+affine hull of the domain, with interiors that do not meet.  A unit that is zero on a whole cell counts as inactive
+there.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ import numpy as np
 from verifier.geometry.chart import Chart, DomainFacet, Homogeneous, Row, chart_of
 from verifier.geometry.exact_maps import ExactMaps
 from verifier.geometry.lp_cells import LpCell, walk_by_lps
-from verifier.geometry.traversal import BUDGET, FloatCells, OpenCell, Space, Statistics, Walk
+from verifier.geometry.traversal import FloatCells, OpenCell, Space, Statistics, Walk
 from verifier.kernel.network import Layer, Network
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.rational import FloatArray, Point
@@ -44,7 +44,7 @@ from verifier.kernel.rational import FloatArray, Point
 Representation = Literal["auto", "vertices", "lp"]
 MOST_VERTEX_INPUTS = 8    # where programs overtake vertices, by measurement (benchmarks/cells.py)
 FIRST_BUDGET = 20_000_000  # work before subtrees are handed out, and of each unit: at most half a second
-UNIT_BUDGET = 100_000_000
+UNIT_BUDGET = 60_000_000
 UNITS = 16
 
 
@@ -243,7 +243,7 @@ class Propagation:
         """The number of cells; with an executor the subtrees are counted through it."""
         if self.representation == "lp":
             total = 0
-            for total, _ in enumerate(walk_by_lps(self.splitting, self.chart), 1):  # noqa: B007
+            for total, _ in enumerate(walk_by_lps(self.splitting, self.chart), 1):
                 if progress is not None:
                     progress(total)
             return total
@@ -256,7 +256,8 @@ class Propagation:
                     progress(walk.cells)
             self.statistics = walk.statistics
             return walk.cells
-        walk.step(FIRST_BUDGET)
+        while not walk.finished and not (walk.settled and walk.work >= FIRST_BUDGET):
+            walk.step(FIRST_BUDGET)
         found, waiting = walk.cells, walk.unload()
         while waiting:
             units, waiting = waiting[:UNITS], waiting[UNITS:]
@@ -304,10 +305,8 @@ def count_subtree(region: Region, unit: OpenCell) -> tuple[int, list[OpenCell]]:
     """The work unit: cells counted below an open cell within a budget, and what is left open.  Pure and picklable."""
     walk = Walk(_space(region), collect=False)
     walk.push([unit])
-    spent = 0
-    while not walk.finished and spent < UNIT_BUDGET:
-        walk.step()
-        spent += BUDGET
+    while not walk.finished and not (walk.settled and walk.work >= UNIT_BUDGET):
+        walk.step(UNIT_BUDGET)
     return walk.cells, walk.unload()
 
 

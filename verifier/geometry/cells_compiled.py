@@ -11,12 +11,16 @@ others are *open* and split it, one after another.  All parts share the layer's 
 kept, the one of the current path.  The rows of the next layer are a sum over this layer's units: the part that all
 siblings have in common is formed once (``base``), the open units are added for each sibling.
 
-*Floating point.*  ``reassoc`` and ``contract`` let the compiler reorder and fuse sums; the analysis holds for every order.
+All of it is one file because numba's cache looks at the file of the entry point alone to see whether it is stale.
+
+*Floating point.*  ``reassoc`` and ``contract`` let the compiler reorder and fuse sums; the analysis holds for every
+order.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
@@ -29,15 +33,28 @@ Words = npt.NDArray[np.uint64]
 
 FINISHED, STOP_WORK, STOP_OUTPUT, STOP_VERTICES, STOP_WORDS, STOP_ASK = range(6)
 # counters
-TOP, CELLS, UID, WRITTEN, WRITTEN_VERTICES, ASKED, ASKED_ROW, KNOWN_ROW, REFINED, SPLITS, OPENED = range(11)
+TOP, CELLS, UID, WRITTEN, WRITTEN_VERTICES, ASKED, ASKED_ROW, KNOWN_ROW, REFINED, SPLITS, WORK = range(11)
 COUNTERS = 11
 UNKNOWN = 2   # the sign of a unit, or a vertex, that is not known yet
 OPEN = 3      # the sign of a unit that splits the cell
 SCANNED = -1
-THRESHOLD = 2.0**-14  # a vertex is refined when its radius blurs the row that made it by more than this, and by
-GROWTH = 1048576.0        # more than this multiple of the row's own error: a matter of speed alone
+BLURRED = 2.0**-10  # a new vertex with a larger radius is refined at once, for both parts: a matter of speed alone
 
-compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+# The arrays outlive the call, so counting references to them (numba's ``_nrt``) would be half of the time for nothing.
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"},
+                            "_nrt": False}
+_BARE: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **_OPTIONS}
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def compiled(function: F) -> F:
+    """An entry point, kept in numba's cache."""
+    return cast(F, numba.njit(cache=True, **_OPTIONS)(function))
+
+
+def inner(function: F) -> F:
+    """A function that only compiled code calls."""
+    return cast(F, numba.njit(**_BARE)(function))
 
 
 class Work(NamedTuple):
@@ -74,6 +91,10 @@ class Work(NamedTuple):
     known: npt.NDArray[np.int8]
     ask: Indices
     counters: Indices
+    corner: FloatArray
+    matrix: FloatArray
+    inverse: FloatArray
+    pick: Indices
 
 
 class Output(NamedTuple):
@@ -87,16 +108,16 @@ class Output(NamedTuple):
     incidence: Words
 
 
-@compiled
-def popcount(word: np.uint64) -> np.int64:
+@inner
+def popcount(word: np.uint64) -> int:
     """The number of ones (LLVM knows the idiom)."""
     x = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
     x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
     x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
+    return int((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
-@compiled
+@inner
 def add_unit(plan: Plan, w: Work, layer: int, f: int, factor: float, factor_size: float) -> None:
     """Add ``factor`` times row f of the layer, through the weights, to ``rows`` of the next layer."""
     n = w.rows.shape[0] - 1
@@ -114,7 +135,7 @@ def add_unit(plan: Plan, w: Work, layer: int, f: int, factor: float, factor_size
         w.error[begin + i] += e * plan.magnitude[at + i]
 
 
-@compiled
+@inner
 def add_units(plan: Plan, w: Work, layer: int, only_open: bool) -> None:
     """Add all open units, or all others, of the layer."""
     for f in range(plan.first[layer], plan.first[layer + 1]):
@@ -126,7 +147,7 @@ def add_units(plan: Plan, w: Work, layer: int, only_open: bool) -> None:
             add_unit(plan, w, layer, f, plan.slope[f], plan.slope_magnitude[f])
 
 
-@compiled
+@inner
 def form_base(plan: Plan, w: Work, layer: int) -> None:
     """The common part of the next layer's rows for all parts of a cell in ``layer``."""
     n = w.rows.shape[0] - 1
@@ -144,7 +165,7 @@ def form_base(plan: Plan, w: Work, layer: int) -> None:
         w.base_error[i] = w.error[i]
 
 
-@compiled
+@inner
 def enter_next(plan: Plan, w: Work, layer: int) -> None:
     """The next layer's rows on the current cell, whose signs in ``layer`` are known: base plus open units."""
     n = w.rows.shape[0] - 1
@@ -167,7 +188,7 @@ def enter_next(plan: Plan, w: Work, layer: int) -> None:
         w.slack[i] = (w.error[i] + plan.g * w.size[i]) * (1.0 + plan.g)
 
 
-@compiled
+@inner
 def mark_open(plan: Plan, w: Work, layer: int) -> None:
     """Write down which units of the layer are open (the last rows of ``saved`` serve the layers)."""
     row = w.saved.shape[0] - 1 - layer
@@ -177,7 +198,7 @@ def mark_open(plan: Plan, w: Work, layer: int) -> None:
         w.saved[row, w.open_units[plan.first[layer] + k] - plan.first[layer]] = OPEN
 
 
-@compiled
+@inner
 def evaluate(w: Work, f: int, begin: int, end: int) -> None:
     """``value[v]`` of row f at the vertices."""
     n = w.rows.shape[0] - 1
@@ -190,7 +211,7 @@ def evaluate(w: Work, f: int, begin: int, end: int) -> None:
             w.value[v] += a * w.x[j, v]
 
 
-@compiled
+@inner
 def classify(w: Work, f: int, begin: int, end: int) -> tuple[int, int, int]:
     """Signs of row f at the vertices into ``side``: the numbers of positive, negative and undecided ones.
 
@@ -225,8 +246,8 @@ def classify(w: Work, f: int, begin: int, end: int) -> tuple[int, int, int]:
     return positive, negative, asked
 
 
-@compiled
-def box_signs(plan: Plan, w: Work, layer: int, begin: int, end: int, corner: FloatArray) -> None:
+@inner
+def box_signs(plan: Plan, w: Work, layer: int, begin: int, end: int) -> None:
     """Signs of the layer's units that the bounding box of the vertices decides; UNKNOWN for the others."""
     n = w.rows.shape[0] - 1
     radius = 0.0
@@ -239,8 +260,8 @@ def box_signs(plan: Plan, w: Work, layer: int, begin: int, end: int, corner: Flo
         for v in range(begin, end):
             low = min(low, w.x[j, v])
             high = max(high, w.x[j, v])
-        corner[0, j] = 0.5 * (low + high)
-        corner[1, j] = 0.5 * (high - low)
+        w.corner[0, j] = 0.5 * (low + high)
+        w.corner[1, j] = 0.5 * (high - low)
     for f in range(plan.first[layer], plan.first[layer + 1]):
         if plan.phase[f] == 0:
             w.sign[f] = 1
@@ -248,8 +269,8 @@ def box_signs(plan: Plan, w: Work, layer: int, begin: int, end: int, corner: Flo
         middle = w.rows[n, f]
         extent = w.slack[f] + w.norm[f] * radius
         for j in range(n):
-            middle += w.rows[j, f] * corner[0, j]
-            extent += abs(w.rows[j, f]) * corner[1, j]
+            middle += w.rows[j, f] * w.corner[0, j]
+            extent += abs(w.rows[j, f]) * w.corner[1, j]
         extent *= 1.0 + plan.g
         if middle > extent:
             w.sign[f] = 1
@@ -259,7 +280,7 @@ def box_signs(plan: Plan, w: Work, layer: int, begin: int, end: int, corner: Flo
             w.sign[f] = UNKNOWN
 
 
-@compiled
+@inner
 def adjacent(w: Work, p: int, q: int, begin: int, end: int) -> bool:
     """Whether the segment of the vertices is an edge of the cell."""
     n = w.x.shape[0]
@@ -284,116 +305,121 @@ def adjacent(w: Work, p: int, q: int, begin: int, end: int) -> bool:
     return True
 
 
-@compiled
-def refine(plan: Plan, w: Work, table: Indices, v: int, matrix: FloatArray, inverse: FloatArray, pick: Indices
-           ) -> None:
+@inner
+def refine(plan: Plan, w: Work, table: Indices, v: int) -> None:
     """Compute vertex v anew from n of its facets, if that proves a smaller radius."""
     n = w.x.shape[0]
     count = 0
-    for bit in range(table.shape[0]):
-        if w.incidence[v, bit >> 6] >> np.uint64(bit & 63) & np.uint64(1):
-            f = table[bit]
-            if not 0.0 < w.norm[f] < np.inf:
-                return
-            scale = 2.0 ** -(np.ceil(np.log2(w.norm[f])) + 1.0)
-            pick[count] = f
-            for j in range(n):
-                matrix[count, j] = w.rows[j, f] * scale
-            matrix[count, n] = scale
-            for j in range(n):
-                inverse[count, j] = matrix[count, j]
-            count += 1
+    for k in range(w.incidence.shape[1]):
+        word = w.incidence[v, k]
+        bit = 64 * k
+        while word:
+            if word & np.uint64(1):
+                w.pick[count] = table[bit]
+                count += 1
+            word >>= np.uint64(1)
+            bit += 1
     if count < n:
         return
-    # elimination with pivoting over all facets chooses n of them
-    for j in range(n):
-        best = j
-        for r in range(j, count):
-            if abs(inverse[r, j]) > abs(inverse[best, j]):
-                best = r
-        if not abs(inverse[best, j]) > 0.0:
-            return
-        if best != j:
-            for c in range(n):
-                inverse[best, c], inverse[j, c] = inverse[j, c], inverse[best, c]
-            for c in range(n + 1):
-                matrix[best, c], matrix[j, c] = matrix[j, c], matrix[best, c]
-            pick[best], pick[j] = pick[j], pick[best]
-        for r in range(j + 1, count):
-            factor = inverse[r, j] / inverse[j, j]
-            for c in range(j, n):
-                inverse[r, c] -= factor * inverse[j, c]
-    # Gauss-Jordan on [matrix | I]: the right half of ``inverse`` becomes B
+    if count > n and not independent(w, count):
+        return
+    # Gauss-Jordan on [M | I]: the right half becomes B
     for r in range(n):
         for c in range(n):
-            inverse[r, c] = matrix[r, c]
-            inverse[r, n + c] = 1.0 if r == c else 0.0
+            w.matrix[r, c] = w.rows[c, w.pick[r]]
+            w.inverse[r, c] = w.matrix[r, c]
+            w.inverse[r, n + c] = 1.0 if r == c else 0.0
     for j in range(n):
         best = j
-        for r in range(j, n):
-            if abs(inverse[r, j]) > abs(inverse[best, j]):
+        for r in range(j + 1, n):
+            if abs(w.inverse[r, j]) > abs(w.inverse[best, j]):
                 best = r
-        if not abs(inverse[best, j]) > 0.0:
+        if not abs(w.inverse[best, j]) > 0.0:
             return
         if best != j:
-            for c in range(2 * n):
-                inverse[best, c], inverse[j, c] = inverse[j, c], inverse[best, c]
-        pivot = 1.0 / inverse[j, j]
-        for c in range(2 * n):
-            inverse[j, c] *= pivot
+            for c in range(j, 2 * n):
+                w.inverse[best, c], w.inverse[j, c] = w.inverse[j, c], w.inverse[best, c]
+        pivot = 1.0 / w.inverse[j, j]
+        for c in range(j, 2 * n):
+            w.inverse[j, c] *= pivot
         for r in range(n):
             if r != j:
-                factor = inverse[r, j]
-                for c in range(2 * n):
-                    inverse[r, c] -= factor * inverse[j, c]
+                factor = w.inverse[r, j]
+                for c in range(j, 2 * n):
+                    w.inverse[r, c] -= factor * w.inverse[j, c]
     beta = 0.0
     for i in range(n):
         total = 0.0
         for j in range(n):
             entry = 1.0 if i == j else 0.0
             for f in range(n):
-                entry -= inverse[i, n + f] * matrix[f, j]
+                entry -= w.inverse[i, n + f] * w.matrix[f, j]
             total += abs(entry)
         for f in range(n):
-            total += abs(inverse[i, n + f]) * (plan.g + w.error[pick[f]] * matrix[f, n])
+            total += abs(w.inverse[i, n + f]) * w.slack[w.pick[f]]
         if not total <= beta:
             beta = total
-    beta *= 1.0 + plan.g
+    beta = (beta + plan.g) * (1.0 + plan.g)
     if not beta < 0.5:
         return
     for f in range(n):  # one Newton step
-        residual = w.rows[n, pick[f]]
+        residual = w.rows[n, w.pick[f]]
         for j in range(n):
-            residual += w.rows[j, pick[f]] * w.x[j, v]
-        inverse[f, 0] = residual * matrix[f, n]
+            residual += w.matrix[f, j] * w.x[j, v]
+        w.inverse[f, 0] = residual
     for i in range(n):
         step = 0.0
         for f in range(n):
-            step += inverse[i, n + f] * inverse[f, 0]
-        inverse[i, 2 * n] = w.x[i, v] - step
-        if not abs(inverse[i, 2 * n]) <= 2.0:
+            step += w.inverse[i, n + f] * w.inverse[f, 0]
+        w.inverse[i, 2 * n] = w.x[i, v] - step
+        if not abs(w.inverse[i, 2 * n]) <= 2.0:
             return
     for f in range(n):
-        residual = w.rows[n, pick[f]]
+        residual = w.rows[n, w.pick[f]]
         for j in range(n):
-            residual += w.rows[j, pick[f]] * inverse[j, 2 * n]
-        inverse[f, 0] = (abs(residual) + 2.0 * w.slack[pick[f]]) * matrix[f, n]
+            residual += w.matrix[f, j] * w.inverse[j, 2 * n]
+        w.inverse[f, 0] = abs(residual) + 2.0 * w.slack[w.pick[f]]
     radius = 0.0
     for i in range(n):
         total = TINY
         for f in range(n):
-            total += abs(inverse[i, n + f]) * inverse[f, 0]
+            total += abs(w.inverse[i, n + f]) * w.inverse[f, 0]
         if not total <= radius:
             radius = total
     radius *= (1.0 + plan.g) / (1.0 - beta) * (1.0 + plan.g)
     if not radius >= w.radius[v]:
         w.radius[v] = radius
         for i in range(n):
-            w.x[i, v] = inverse[i, 2 * n]
+            w.x[i, v] = w.inverse[i, 2 * n]
 
 
-@compiled
-def refine_asked(plan: Plan, w: Work, table: Indices, matrix: FloatArray, inverse: FloatArray, pick: Indices) -> bool:
+@inner
+def independent(w: Work, count: int) -> bool:
+    """Bring n independent rows to the front of ``pick``, by elimination; False when it finds fewer."""
+    n = w.x.shape[0]
+    for r in range(count):
+        for j in range(n):
+            w.inverse[r, j] = w.rows[j, w.pick[r]] / w.norm[w.pick[r]]
+    for j in range(n):
+        best = j
+        for r in range(j + 1, count):
+            if abs(w.inverse[r, j]) > abs(w.inverse[best, j]):
+                best = r
+        if not abs(w.inverse[best, j]) > 0.0:
+            return False
+        if best != j:
+            w.pick[best], w.pick[j] = w.pick[j], w.pick[best]
+            for c in range(j, n):
+                w.inverse[best, c], w.inverse[j, c] = w.inverse[j, c], w.inverse[best, c]
+        for r in range(j + 1, count):
+            factor = w.inverse[r, j] / w.inverse[j, j]
+            for c in range(j, n):
+                w.inverse[r, c] -= factor * w.inverse[j, c]
+    return True
+
+
+@inner
+def refine_asked(plan: Plan, w: Work, table: Indices) -> bool:
     """Refine the undecided vertices; whether that can decide one of them."""
     f = w.counters[ASKED_ROW]
     better = False
@@ -401,14 +427,24 @@ def refine_asked(plan: Plan, w: Work, table: Indices, matrix: FloatArray, invers
         v = w.ask[k]
         if not w.norm[f] * w.radius[v] <= 4.0 * w.slack[f] and not w.radius[v] <= 2.0**-50:
             before = w.radius[v]
-            refine(plan, w, table, v, matrix, inverse, pick)
+            refine(plan, w, table, v)
             w.counters[REFINED] += 1
             if w.radius[v] < 0.5 * before:
                 better = True
     return better
 
 
-@compiled
+@inner
+def decide(plan: Plan, w: Work, f: int) -> tuple[int, int, int]:
+    """:func:`classify` on the current cell, with refinement where that helps."""
+    top = w.counters[TOP]
+    while True:
+        found = classify(w, f, w.start[top], w.start[top + 1])
+        if found[2] == 0 or not refine_asked(plan, w, w.table[top]):
+            return found
+
+
+@inner
 def cross(plan: Plan, w: Work, f: int, p: int, q: int, v: int) -> None:
     """Vertex v becomes the point of the edge pq on row f; its radius is rigorous (infinite or NaN when unknown)."""
     n = w.x.shape[0]
@@ -429,7 +465,7 @@ def cross(plan: Plan, w: Work, f: int, p: int, q: int, v: int) -> None:
                        + 4.0 * plan.g)
 
 
-@compiled
+@inner
 def copy_vertex(w: Work, source: int, target: int) -> None:
     """Vertex ``target`` becomes ``source``."""
     for j in range(w.x.shape[0]):
@@ -440,7 +476,7 @@ def copy_vertex(w: Work, source: int, target: int) -> None:
         w.incidence[target, k] = w.incidence[source, k]
 
 
-@compiled
+@inner
 def forget_touching(w: Work, begin: int, end: int) -> None:
     """Clear the bits of hyperplanes with fewer than n vertices of the cell: they hold no facet of it."""
     for k in range(w.incidence.shape[1]):
@@ -455,8 +491,8 @@ def forget_touching(w: Work, begin: int, end: int) -> None:
                     w.incidence[v, k] &= ~mask
 
 
-@compiled
-def split(plan: Plan, w: Work, f: int, matrix: FloatArray, inverse: FloatArray, pick: Indices) -> int:
+@inner
+def split(plan: Plan, w: Work, f: int) -> int:
     """Cut the current cell by row f, whose sides are in ``side``: the negative part waits, the positive is current."""
     top = w.counters[TOP]
     begin, end = w.start[top], w.start[top + 1]
@@ -503,15 +539,14 @@ def split(plan: Plan, w: Work, f: int, matrix: FloatArray, inverse: FloatArray, 
     word = bit >> 6
     w.table[top, bit] = f
     for v in range(end, new):
-        p, q = int(w.value[v]), w.bits[v]
+        p, q = int(w.value[v]), int(w.bits[v])
         cross(plan, w, f, p, q, v)
         w.incidence[v, word] |= mask
         w.uid[v] = w.counters[UID]
         w.counters[UID] += 1
-        if np.isnan(w.radius[v]):
+        if not w.radius[v] <= BLURRED:  # NaN included
             w.radius[v] = np.inf
-        if not w.radius[v] * w.norm[f] <= max(THRESHOLD, GROWTH * w.slack[f]):
-            refine(plan, w, w.table[top], v, matrix, inverse, pick)
+            refine(plan, w, w.table[top], v)
             w.counters[REFINED] += 1
     for v in range(begin, end):
         if w.side[v] == 0:
@@ -546,13 +581,14 @@ def split(plan: Plan, w: Work, f: int, matrix: FloatArray, inverse: FloatArray, 
     w.layer[top + 1] = layer
     w.scan[top + 1] = SCANNED
     w.position[top + 1] = w.position[top]
-    w.table[top + 1] = w.table[top]
+    for k in range(w.table.shape[1]):
+        w.table[top + 1, k] = w.table[top, k]
     w.counters[TOP] = top + 1
     w.counters[SPLITS] += 1
     return FINISHED
 
 
-@compiled
+@inner
 def pop(plan: Plan, w: Work) -> None:
     """The current cell is done: the one that waits below is next."""
     top = w.counters[TOP] - 1
@@ -563,7 +599,7 @@ def pop(plan: Plan, w: Work) -> None:
             w.sign[f] = w.saved[top, f - plan.first[layer]]
 
 
-@compiled
+@inner
 def write(plan: Plan, w: Work, out: Output) -> bool:
     """Append the current cell to the output; False when there is no room."""
     top = w.counters[TOP]
@@ -593,28 +629,25 @@ def run(plan: Plan, w: Work, out: Output, collect: bool, budget: int) -> int:
     """Traverse until something stops it; see the module.  ``budget`` counts multiplications, roughly."""
     n = w.x.shape[0]
     depth = plan.first.shape[0] - 1
-    corner = np.empty((2, max(n, 1)))
-    matrix = np.empty((w.table.shape[1], n + 1))
-    inverse = np.empty((w.table.shape[1], 2 * n + 1))
-    pick = np.empty(w.table.shape[1], dtype=np.int64)
-    work = 0
+    limit = w.counters[WORK] + budget
+    rounds = 0
     while w.counters[TOP] >= 0:
-        if work > budget:
+        # two rounds take a cell that was handed over past what its first owner had begun
+        if w.counters[WORK] > limit and rounds >= 2:
             return STOP_WORK
+        rounds += 1
         top = w.counters[TOP]
         layer = w.layer[top]
         begin, end = w.start[top], w.start[top + 1]
         first, last = plan.first[layer], plan.first[layer + 1]
         if w.scan[top] != SCANNED:
             if w.scan[top] == 0:
-                box_signs(plan, w, layer, begin, end, corner)
-                work += (end - begin + last - first) * n + 100
+                box_signs(plan, w, layer, begin, end)
+                w.counters[WORK] += (end - begin + last - first) * n + 100
             for f in range(first + w.scan[top], last):
                 if w.sign[f] == UNKNOWN:
-                    positive, negative, asked = classify(w, f, begin, end)
-                    work += (end - begin) * (n + 3)
-                    while asked > 0 and refine_asked(plan, w, w.table[top], matrix, inverse, pick):
-                        positive, negative, asked = classify(w, f, begin, end)
+                    positive, negative, asked = decide(plan, w, f)
+                    w.counters[WORK] += (end - begin) * (n + 3)
                     if asked > 0:
                         w.scan[top] = f - first
                         return STOP_ASK
@@ -626,19 +659,16 @@ def run(plan: Plan, w: Work, out: Output, collect: bool, budget: int) -> int:
                     w.open_units[first + count] = f
                     count += 1
             w.open_count[layer] = count
-            w.counters[OPENED] += count
             mark_open(plan, w, layer)
             if layer + 1 < depth:
                 form_base(plan, w, layer)
-                work += (last - first) * (plan.first[layer + 2] - last) * (n + 1)
+                w.counters[WORK] += (last - first) * (plan.first[layer + 2] - last) * (n + 1)
             w.scan[top] = SCANNED
             w.position[top] = 0
         if w.position[top] < w.open_count[layer]:
             f = w.open_units[first + w.position[top]]
-            positive, negative, asked = classify(w, f, begin, end)
-            work += (end - begin) * (n + 3)
-            while asked > 0 and refine_asked(plan, w, w.table[top], matrix, inverse, pick):
-                positive, negative, asked = classify(w, f, begin, end)
+            positive, negative, asked = decide(plan, w, f)
+            w.counters[WORK] += (end - begin) * (n + 3)
             if asked > 0:
                 return STOP_ASK
             if positive > 0 and negative > 0:
@@ -647,8 +677,8 @@ def run(plan: Plan, w: Work, out: Output, collect: bool, budget: int) -> int:
                     w.counters[KNOWN_ROW] = -1
                     pop(plan, w)
                     continue
-                stop = split(plan, w, f, matrix, inverse, pick)
-                work += positive * negative * 3 + (end - begin) * (4 * n + 10)
+                stop = split(plan, w, f)
+                w.counters[WORK] += positive * negative * 3 + (end - begin) * (4 * n + 10)
                 if stop != FINISHED:
                     return stop
                 w.counters[KNOWN_ROW] = -1
@@ -658,7 +688,7 @@ def run(plan: Plan, w: Work, out: Output, collect: bool, budget: int) -> int:
                 w.position[top] += 1
         elif layer + 1 < depth:
             enter_next(plan, w, layer)
-            work += (last - first) + (w.open_count[layer] + 3) * (plan.first[layer + 2] - last) * (n + 1)
+            w.counters[WORK] += (last - first) + (w.open_count[layer] + 3) * (plan.first[layer + 2] - last) * (n + 1)
             w.layer[top] = layer + 1
             w.scan[top] = 0
         else:
@@ -667,3 +697,14 @@ def run(plan: Plan, w: Work, out: Output, collect: bool, budget: int) -> int:
             w.counters[CELLS] += 1
             pop(plan, w)
     return FINISHED
+
+
+@compiled
+def restore(plan: Plan, w: Work, layer: int) -> None:
+    """The rows of all layers up to ``layer``, and its base, from the signs and open units that are set."""
+    for k in range(layer + 1):
+        mark_open(plan, w, k)
+        if k + 2 < plan.first.shape[0]:
+            form_base(plan, w, k)
+            if k < layer:
+                enter_next(plan, w, k)

@@ -1,15 +1,16 @@
 r"""The affine hull of an input domain, with exact coordinates.
 
-Theory.  Let K be the polyhedron of a box and rows ``a . x <= b``.  A row is an *implicit equation* when every point of K
-satisfies it with equality; the affine hull of K is cut out by these.  They are found by asking for a point that
+Theory.  Let K be the polyhedron of a box and rows ``a . x <= b``.  A row is an *implicit equation* when every point of
+K satisfies it with equality; the affine hull of K is cut out by these.  They are found by asking for a point that
 satisfies every row strictly.  If there is one, K is full-dimensional.  If not, :mod:`verifier.solvers.two_lps` returns
 multipliers ``m >= 0`` for which ``sum m_i (a_i . x - b_i)`` is a constant ``L >= 0``.  On K no term is positive, so
-``L > 0`` means that K is empty, and ``L = 0`` that every row with ``m_i > 0`` is an implicit equation.  Some coordinates
-are expressed by the others, and the question is put again in fewer dimensions: at most n + 1 times.
+``L > 0`` means that K is empty, and ``L = 0`` that every row with ``m_i > 0`` is an implicit equation.  Some
+coordinates are expressed by the others, and the question is put again in fewer dimensions: at most n + 1 times.
 
-A :class:`Chart` is the result: ``x = origin + basis u``, where the coordinates ``u`` are the remaining inputs, moved and
-scaled so that an input with two bounds runs over [-1, 1].  That scaling is exact; it keeps the error analysis of
-:mod:`verifier.geometry.filtered_network` short.  Domains that are flat in the inputs are full-dimensional in the chart.
+A :class:`Chart` is the result: ``x = origin + basis u``, where the coordinates ``u`` are the remaining inputs, moved
+and scaled so that an input with two bounds runs over [-1, 1].  That scaling is exact; it keeps the error analysis of
+:mod:`verifier.geometry.filtered_network` short.  Domains that are flat in the inputs are full-dimensional in the
+chart.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ class EmptyDomainError(ValueError):
 
 
 class DomainFacet(NamedTuple):
-    """Where a row of the domain comes from: ``kind`` is "lower", "upper" (a bound of input ``index``) or "row"."""
+    """Where a row of the domain comes from: ``kind`` is "lower" or "upper" (a bound of input ``number``), or "row"."""
 
     kind: str
-    index: int
+    number: int
 
 
 @dataclass(frozen=True)

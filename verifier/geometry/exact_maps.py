@@ -1,8 +1,9 @@
 """The network's affine map on a cell, exactly, in chart coordinates.
 
-With the signs of all units of the first layers given, the pre-activations of the next layer are affine functions of the
-input.  They are built as integers over one positive denominator: ``Z = [W | b] Y`` and ``Y' = D Z``, where D holds 1 or
-the negative-side slope.  The last maps along one path are kept, because a depth-first walk asks for them again and again.
+With the signs of all units of the first layers given, the pre-activations of the next layer are affine functions of
+the input.  They are built as integers over one positive denominator: ``Z = [W | b] Y`` and ``Y' = D Z``, where D holds
+1 or the negative-side slope.  The last maps along one path are kept, because a depth-first walk asks for them again
+and again.
 """
 
 from __future__ import annotations

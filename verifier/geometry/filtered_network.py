@@ -2,27 +2,29 @@ r"""The network in floating point with its error: what the compiled traversal co
 
 Coordinates are those of a bounded chart, so every point of the domain has ``|u_j| <= 1``.
 
-**Rows.**  On a cell, a unit's pre-activation is ``f(u) = a . u + c``.  The traversal holds float64 numbers ``A, C`` with
+**Rows.**  On a cell, a unit's pre-activation is ``f(u) = a . u + c``.  The traversal holds float64 numbers ``A, C``
+with
 
     |A - a|_1 + |C - c|  <=  error,      size = |A|_1 + |C|,      norm = |A|_1.
 
-A layer's rows are sums ``sum_k W_ik s_k (A_k, C_k) + b_i`` over the K units of the layer before.  Whatever the order of
-the additions, fused or not, each is off by at most ``gamma_(K + 8)`` times the sum of the magnitudes of its terms (Higham,
-Accuracy and Stability, section 3.1; the rounding of W, s and b to binary64 and the two products are among the eight), so
+A layer's rows are sums ``sum_k W_ik s_k (A_k, C_k) + b_i`` over the K units of the layer before.  Whatever the order
+of the additions, fused or not, each is off by at most ``gamma_(K + 8)`` times the sum of the magnitudes of its terms
+(Higham, Accuracy and Stability, section 3.1; the rounding of W, s and b to binary64 and the two products are among the
+eight), so
 
     error_i  =  sum_k |W_ik| |s_k| (error_k + g size_k + TINY)  +  g |b_i| + TINY,
 
-with ``g = 4 (K + n + 16) 2^-53``, four times what is needed: that covers the rounding of the error terms themselves.  TINY
-stands for underflow.  The magnitudes ``|W|``, ``|s|`` are kept at least ``2^-300`` unless the number is exactly zero, so
-no term vanishes by underflow, and ``error = 0`` holds *only* for a row that is exactly zero: all its terms are.
-Weights beyond ``2^200`` make the error infinite.
+with ``g = 4 (K + n + 16) 2^-53``, four times what is needed: that covers the rounding of the error terms themselves.
+TINY stands for underflow.  The magnitudes ``|W|``, ``|s|`` are kept at least ``2^-300`` unless the number is exactly
+zero, so no term vanishes by underflow, and ``error = 0`` holds *only* for a row that is exactly zero: all its terms
+are. Weights beyond ``2^200`` make the error infinite.
 
 **Predicates.**  A vertex v is known as V with ``|V - v|_inf <= radius``.  Then
 
     | fl(A . V + C) - f(v) |  <=  slack + norm radius,      slack = (error + g size) (1 + g),
 
-and a float value beyond that bound has the sign of ``f(v)``.  Every comparison is written so that NaN fails: what fails is
-decided in exact arithmetic.
+and a float value beyond that bound has the sign of ``f(v)``.  Every comparison is written so that NaN fails: what
+fails is decided in exact arithmetic.
 
 **New vertices.**  On an edge pq with ``f(p) > 0 > f(q)``, float values F_p, F_q off by at most e_p, e_q and
 ``t = f(p) / (f(p) - f(q))``, the float quotient T satisfies
@@ -30,15 +32,16 @@ decided in exact arithmetic.
 
     (1 - T) radius_p + T radius_q + |T - t| (|Q - P|_inf + g) + 4 g.
 
-**Refinement.**  These radii grow by a factor with each generation.  When one passes a threshold the vertex is computed
-anew from n of its facets ``a_f . v + c_f = 0``.  Let M be the float matrix of the ``A_f``, each scaled by a power of two to
-norm <= 1, B an approximate inverse, and ``R_f >= |a_f . V + c_f|`` a bound on the scaled exact residual.  If
+**Refinement.**  These radii grow by a factor with each generation.  When a sign is in doubt, the vertex is computed
+anew from n of its facets ``a_f . v + c_f = 0``.  Let M be the float matrix of the ``A_f``, B an approximate inverse,
+and ``R_f = |fl(A_f . V + C_f)| + 2 slack_f``, a bound on the exact residual at V when ``|V|_inf <= 2``.  If
 
-    beta = | fl(I - B M) | + sum_f |B_if| (g + scaled error_f)   (row sums, maximum)   < 1/2,
+    beta = max over i of  ( sum_j | fl(I - B M)_ij | + sum_f |B_if| slack_f )  <  1/2,
 
-then the exact matrix is regular and ``|V - v|_inf <= max_i sum_f |B_if| R_f / (1 - beta)``, since
-``V - v = (I - G)^-1 B r`` with ``|G| <= beta``.  What is left is decided exactly: a vertex is the intersection of its
-facets, whose rows are exact data.
+where ``slack_f >= g norm_f + error_f`` covers the rounding of the product and ``|A_f - a_f|_1``, then the exact matrix
+is regular and ``|V - v|_inf <= max_i sum_f |B_if| R_f / (1 - beta)``: with ``r`` the exact residual, ``V - v = (I -
+G)^-1 B r`` where ``|G|_inf <= beta``. What is left is decided exactly: a vertex is the intersection of its facets,
+whose rows are exact data.
 """
 
 from __future__ import annotations
@@ -64,9 +67,10 @@ HUGE = 2.0**200
 class Plan(NamedTuple):
     """Constant arrays.  Rows are numbered through: first the domain's, then the units of all layers.
 
-    ``first[l]`` is the first row of layer l, ``first[-1]`` the number F of rows.  ``weight`` holds the transposed weights
-    of layers 1, 2, ... one after another, layer l from ``weight_at[l]``; ``magnitude`` bounds their absolute values.
-    ``rows`` (n + 1, F), ``error``, ``size``, ``norm``, ``slack`` (F,) are filled for the domain and for layer 0.
+    ``first[l]`` is the first row of layer l, ``first[-1]`` the number F of rows.  ``weight`` holds the transposed
+    weights of layers 1, 2, ... one after another, layer l from ``weight_at[l]``; ``magnitude`` bounds their absolute
+    values. ``rows`` (n + 1, F), ``error``, ``size``, ``norm``, ``slack`` (F,) are filled for the domain and for layer
+    0.
     """
 
     first: Indices
@@ -113,8 +117,8 @@ def make_plan(layers: tuple[Layer, ...], chart: Chart, maps: ExactMaps) -> Plan:
         rows[:, f], error[f] = _rounded(row, _scale(row), g)
     if layers:
         z, d = maps.pre_activations(0, b"")
-        for i, row in enumerate(z.tolist()):
-            rows[:, first[0] + i], error[first[0] + i] = _rounded(tuple(int(v) for v in row), d, g)
+        for i, integers in enumerate(z.tolist()):
+            rows[:, first[0] + i], error[first[0] + i] = _rounded(tuple(int(v) for v in integers), d, g)
     norm = np.abs(rows[:n]).sum(axis=0) * (1 + g)
     size = norm + np.abs(rows[n])
     return Plan(first, np.concatenate([*weights, np.zeros(0)]), np.concatenate([*magnitudes, np.zeros(0)]),

@@ -1,9 +1,9 @@
 r"""Cells by rows and exact linear programs: for more inputs than vertices allow, and for unbounded domains.
 
-Theory.  A cell is a list of rows ``g . u + t > 0`` that some known point, its *witness*, satisfies strictly.  A function f
-that is not identically zero splits it exactly when both ``f > 0`` and ``f < 0`` have points among the cell's strict
-solutions: strict solvability is full-dimensionality.  The witness answers one side, unless f vanishes there;
-:mod:`verifier.solvers.two_lps` answers the other, with an exact point or exact multipliers.
+Theory.  A cell is a list of rows ``g . u + t > 0`` that some known point, its *witness*, satisfies strictly.  A
+function f that is not identically zero splits it exactly when both ``f > 0`` and ``f < 0`` have points among the
+cell's strict solutions: strict solvability is full-dimensionality.  The witness answers one side, unless f vanishes
+there; :mod:`verifier.solvers.two_lps` answers the other, with an exact point or exact multipliers.
 
 Before a program is solved two cheap tests are tried, both exact:
 

@@ -2,8 +2,9 @@
 
 The compiled loop decides signs in floating point where a rigorous bound allows.  Where it does not, it stops and asks.
 The answer is exact: the vertex is the intersection of the hyperplanes it lies on, whose rows are integers
-(:class:`ExactMaps`), and the sign is that of an integer.  What was computed is kept by the vertex's serial number, and the
-vertex gets the nearest float and its half ulp as radius, so that later questions about it are answered by the filter.
+(:class:`ExactMaps`), and the sign is that of an integer.  What was computed is kept by the vertex's serial number, and
+the vertex gets the nearest float and its half ulp as radius, so that later questions about it are answered by the
+filter.
 
 An :class:`OpenCell` is a cell on its way, with all that its subtree depends on besides the network and the domain: any
 process can walk it.
@@ -11,11 +12,12 @@ process can walk it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from flint import fmpz_mat
 
 from verifier.geometry import cells_compiled as compiled
@@ -30,6 +32,7 @@ VERTICES = 4096      # rooms to begin with; they double when they are too small
 OUTPUT_CELLS = 256
 BUDGET = 30_000_000  # of one compiled call: some hundredths of a second
 REMEMBERED = 20_000  # exact vertices
+EXACT_WORK = 10_000  # what an exact sign counts as
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +52,8 @@ class OpenCell:
 
 @dataclass(frozen=True, eq=False)
 class FloatCells:
-    """Finished cells: signs (cells, units), and their vertices ``start[c]`` to ``start[c + 1]`` in chart coordinates."""
+    """Finished cells: signs (cells, units), and their vertices ``start[c]`` to ``start[c + 1]`` in chart
+    coordinates."""
 
     signs: Bytes
     table: Indices
@@ -127,10 +131,9 @@ class Walk:
         self.space = space
         self.collect = collect
         self.statistics = Statistics()
+        self.settled = True
         self._exact: dict[int, Homogeneous] = {}
         self._waiting: list[OpenCell] = []
-        self._words = 1
-        self._serial = 0
         self._work = self._make_work(VERTICES, 1)
         self._output = self._make_output(OUTPUT_CELLS, VERTICES)
 
@@ -144,6 +147,11 @@ class Walk:
     def finished(self) -> bool:
         """Whether nothing is open."""
         return not self._waiting and self._work.counters[compiled.TOP] < 0
+
+    @property
+    def work(self) -> int:
+        """Multiplications so far, roughly, with some thousands for an exact sign."""
+        return int(self._work.counters[compiled.WORK])
 
     @property
     def cells(self) -> int:
@@ -161,6 +169,7 @@ class Walk:
         if not self.space.layers:
             return self._domain()
         stop = compiled.run(self.space.plan, self._work, self._output, self.collect, budget)
+        self.settled = stop in (compiled.FINISHED, compiled.STOP_WORK, compiled.STOP_OUTPUT)
         if stop == compiled.STOP_ASK:
             self._answer()
         elif stop == compiled.STOP_VERTICES:
@@ -211,6 +220,7 @@ class Walk:
             value = sum(a * p for a, p in zip(row, point, strict=True)) if point is not None else 0
             work.known[v - begin] = (value > 0) - (value < 0)
             self.statistics.exact_signs += 1
+            counters[compiled.WORK] += EXACT_WORK
         counters[compiled.KNOWN_ROW] = f
 
     def _vertex(self, v: int, top: int, signs: bytes) -> Homogeneous:
@@ -247,7 +257,8 @@ class Walk:
             integers(depth, 64 * words), np.zeros((depth + layers, widest), dtype=np.uint8),
             np.zeros((n, room)), np.zeros(room), np.zeros((room, words), dtype=np.uint64), integers(room),
             np.zeros(room), integers(room), np.zeros(room, dtype=np.int8), np.zeros(room, dtype=np.int8),
-            integers(room), counters)
+            integers(room), counters, np.zeros((2, n)), np.zeros((n, n)),
+            np.zeros((64 * words, 2 * n + 1)), integers(64 * words))
 
     def _make_output(self, cells: int, room: int) -> compiled.Output:
         work = self._work
@@ -256,24 +267,17 @@ class Walk:
         return compiled.Output(
             np.zeros((cells, work.sign.shape[0] - int(self.space.plan.first[0])), dtype=np.uint8),
             np.zeros((cells, work.table.shape[1]), dtype=np.int64), np.zeros(cells + 1, dtype=np.int64),
-            np.zeros((work.x.shape[0], room)), np.zeros(room), np.zeros((room, work.incidence.shape[1]), dtype=np.uint64))
+            np.zeros((work.x.shape[0], room)), np.zeros(room),
+            np.zeros((room, work.incidence.shape[1]), dtype=np.uint64))
 
     def _grow(self, room: int, words: int) -> None:
-        """Larger arrays with the same content.  The output is empty or is emptied first by the caller's next step."""
-        old = self._work
-        new = self._make_work(room, words)
-        for name, a, b in zip(old._fields, old, new, strict=True):
-            if name in ("incidence", "table") or a.shape != b.shape:
-                b[tuple(slice(k) for k in a.shape)] = a
-            else:
-                b[...] = a
-        self._work = new
-        self._pending_output = self._output
+        """Larger arrays with the same content."""
+        old, out = self._work, self._output
+        self._work = self._make_work(room, words)
+        _copy(old, self._work)
         if words != old.incidence.shape[1]:
-            out = self._output
-            self._output = self._make_output(out.sign.shape[0], out.radius.shape[0])
-            for a, b in zip(out, self._output, strict=True):
-                b[tuple(slice(k) for k in a.shape)] = a
+            self._output = self._make_output(len(out.sign), len(out.radius))
+            _copy(out, self._output)
 
     def _load(self, cell: OpenCell) -> None:
         """Make an open cell the only one on the stack."""
@@ -306,14 +310,13 @@ class Walk:
             units = cell.open_units if layer == cell.layer else cell.open_units[:0]
             work.open_count[layer] = len(units)
             work.open_units[plan.first[layer]:plan.first[layer] + len(units)] = units
-            compiled.mark_open(plan, work, layer)
-            if layer + 1 < len(self.space.layers):
-                compiled.form_base(plan, work, layer)
-                if layer < cell.layer:
-                    compiled.enter_next(plan, work, layer)
+        compiled.restore(plan, work, cell.layer)
 
     def unload(self) -> list[OpenCell]:
-        """Everything that is open, as subtrees for other walks (the last is next here); this walk is then finished."""
+        """Everything that is open, as subtrees for other walks (the last is next here); this walk is then finished.
+
+        Exact answers that the loop has not used yet are lost: a walk that is to get anywhere is ``settled`` first.
+        """
         work, plan = self._work, self.space.plan
         found = list(self._waiting)
         self._waiting.clear()
@@ -343,6 +346,7 @@ class Walk:
         return found
 
 
-def describe(work: Any) -> dict[str, int]:
-    """Bytes of the arrays of a walk, by name."""
-    return {name: array.nbytes for name, array in zip(work._fields, work, strict=True)}
+def _copy(source: Iterable[npt.NDArray[Any]], target: Iterable[npt.NDArray[Any]]) -> None:
+    """Copy arrays into the beginnings of arrays that are at least as large."""
+    for a, b in zip(source, target, strict=True):
+        b[tuple(slice(k) for k in a.shape)] = a

@@ -9,9 +9,10 @@ occurs, the hyperplane misses P or touches a face of lower dimension, and nothin
 segment pq exactly when no third vertex lies in all of them.  This holds in degenerate position too, where counting
 common facets (at least n - 1) is necessary and not sufficient.
 
-*Incidence.*  Each hyperplane that splits gets a number; a vertex knows all recorded hyperplanes it lies on.  A new vertex
-lies in the interior of an edge, so on those that contain the edge, and on the new one.  Recorded hyperplanes that only
-touch a smaller cell do no harm: the face they cut out contains p and q with the whole smallest face of p and q.
+*Incidence.*  Each hyperplane that splits gets a number; a vertex knows all recorded hyperplanes it lies on.  A new
+vertex lies in the interior of an edge, so on those that contain the edge, and on the new one.  Recorded hyperplanes
+that only touch a smaller cell do no harm: the face they cut out contains p and q with the whole smallest face of p and
+q.
 """
 
 from __future__ import annotations
