@@ -1,4 +1,4 @@
-"""Cells per CPU second by input dimension and representation: ``python benchmarks/cells.py [--seconds S] [--lp N]``.
+"""Cells per CPU second by input dimension and representation: ``python benchmarks/cells.py [--seconds S]``.
 
 Random Gaussian networks (fixed seed) on [-1, 1]^n with two hidden layers, walked for a few CPU seconds each.  Compiling
 is not counted.
@@ -20,6 +20,7 @@ from verifier.kernel.polyhedron import Box
 
 
 def network(inputs: int, width: int = 16) -> Network:
+    """Two hidden layers of ``width`` units, two outputs."""
     rng = np.random.default_rng(inputs)
     sizes = [inputs, width, width, 2]
     return Network.from_arrays([rng.standard_normal((b, a)) / np.sqrt(a) for a, b in itertools.pairwise(sizes)],
@@ -27,6 +28,7 @@ def network(inputs: int, width: int = 16) -> Network:
 
 
 def by_vertices(walk: Propagation, seconds: float) -> tuple[int, float, int]:
+    """Cells counted, CPU seconds, exact signs."""
     loop = Walk(walk.space, collect=False)
     loop.push([walk.space.root()])
     start = time.process_time()
@@ -36,6 +38,7 @@ def by_vertices(walk: Propagation, seconds: float) -> tuple[int, float, int]:
 
 
 def by_programs(walk: Propagation, seconds: float) -> tuple[int, float, int]:
+    """The same by linear programs, all of which are exact."""
     start, found = time.process_time(), 0
     for _ in walk.cells():
         found += 1
@@ -45,6 +48,7 @@ def by_programs(walk: Propagation, seconds: float) -> tuple[int, float, int]:
 
 
 def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0, help="CPU seconds for each measurement")
     parser.add_argument("--dimensions", type=int, nargs="*", default=[2, 3, 4, 5, 6, 8, 10, 12])
@@ -57,8 +61,8 @@ def main() -> None:
             found, spent, exact = measure(Propagation(region, "vertices" if name == "vertices" else "lp"),
                                           options.seconds)
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-            print(f"{n:6d}  {name:8s} {found:8d}  {spent:7.2f}  {found / max(spent, 1e-6):8.0f}  {exact:11d}  {peak:8d}",
-                  flush=True)
+            speed = found / max(spent, 1e-6)
+            print(f"{n:6d}  {name:8s} {found:8d}  {spent:7.2f}  {speed:8.0f}  {exact:11d}  {peak:8d}", flush=True)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.rational import FloatArray, Point
 
 Representation = Literal["auto", "vertices", "lp"]
-MOST_VERTEX_INPUTS = 8    # where programs overtake vertices, by measurement (benchmarks/cells.py)
+MOST_VERTEX_INPUTS = 10   # where programs overtake vertices, by measurement (benchmarks/cells.py)
 FIRST_BUDGET = 20_000_000  # work before subtrees are handed out, and of each unit: at most half a second
 UNIT_BUDGET = 60_000_000
 UNITS = 16
