@@ -14,7 +14,7 @@ Two representations of a cell answer the only question there is, which signs a f
 
 * *vertices* with their facet incidence, for few inputs (:mod:`verifier.geometry.traversal`): the work grows with the
   number of vertices, 2^n and more;
-* *lp*, rows with exact linear programs (:mod:`verifier.geometry.lp_cells`), for more inputs.
+* *lp*, rows with exact linear programs (:mod:`verifier.engines.lp_cells`), for more inputs.
 
 Depth-first: memory is that of one path and one batch of results.
 
@@ -33,9 +33,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from verifier.engines.lp_cells import LpCell, walk_by_lps
 from verifier.geometry.chart import Chart, DomainFacet, Homogeneous, Row, chart_of
 from verifier.geometry.exact_maps import ExactMaps
-from verifier.geometry.lp_cells import LpCell, walk_by_lps
 from verifier.geometry.traversal import FloatCells, OpenCell, Space, Statistics, Walk
 from verifier.kernel.network import Layer, Network
 from verifier.kernel.polyhedron import Box, HalfSpace

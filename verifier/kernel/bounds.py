@@ -14,8 +14,9 @@ slopes may be guessed, optimised or read from a file.  Here ``d_i = c_i p_i`` fo
 Floating-point error.  Let ``u = 2^-53``.  The computed ``c`` and ``d`` of every layer are numbers; the bound is stated
 for these numbers and only three roundings matter: ``c' = d W`` (an inner product of n terms, in any order, fused or
 not, with ``W`` rounded to binary64 once), the sums of ``m_i`` and ``d . b``, and the corner's inner product.  Each is
-off by at most ``(n + 3 + 2 L) u / (1 - (n + 3 + 2 L) u)`` times the sum of the magnitudes of its terms (Higham, Accuracy
-and Stability, section 3.1), and an error ``e`` in ``c'_k`` changes the bound by at most ``e Y_k`` with ``|y'_k| <= Y_k``.
+off by at most ``(n + 3 + 2 L) u / (1 - (n + 3 + 2 L) u)`` times the sum of the magnitudes of its terms (Higham,
+Accuracy and Stability, section 3.1), and an error ``e`` in ``c'_k`` changes the bound by at most ``e Y_k`` with
+``|y'_k| <= Y_k``.
 Hence the total error is at most ``gamma S`` with
 
     S = sum over layers of  sum_i |d_i| (M_i + Z_i) + |c_i| Z_i,   plus  sum_k |c_k| X_k at the input,
@@ -25,7 +26,8 @@ where Y, M, Z, X may be those of the root, which contains every branch.  ``gamma
 which covers the rounding of ``S``, M and Z themselves.  Underflow adds at most ``2^-1074`` an operation: with
 ``Y, M, Z <= 2^500`` (else they count as infinite) this is below ``TINY``, except where a coefficient multiplies what
 has underflowed (``s_i l_i``, or a weight's rounding); for that M and Z are at least ``2^-500``, so that
-``gamma |c_i| Z_i`` exceeds ``2^-1074 |c_i|``.  A NaN or an infinity anywhere makes S NaN or infinite; every comparison below is written so that it then fails.
+``gamma |c_i| Z_i`` exceeds ``2^-1074 |c_i|``.  A NaN or an infinity anywhere makes S NaN or infinite; every comparison
+below is written so that it then fails.
 
 ``_relax_numpy`` is the definition; ``_relax_compiled`` is the same loop for numba, whose different order of additions
 and fused operations are within the analysis above.
