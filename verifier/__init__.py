@@ -13,18 +13,23 @@ if TYPE_CHECKING:
     from verifier.formats.errors import InputError
     from verifier.formats.onnx import LoadedNetwork, read_network
     from verifier.formats.vnnlib import Property, parse_property, read_property
+    from verifier.geometry.polytope import Polyhedron
+    from verifier.geometry.union import UnionOfPolyhedra
     from verifier.kernel.certificate import InvalidCertificate
     from verifier.kernel.network import Layer, Network
     from verifier.kernel.polyhedron import Box, HalfSpace
     from verifier.kernel.query import Query
     from verifier.kernel.rational import Matrix
+    from verifier.properties.output_range import Extremum, Kind, Range
     from verifier.properties.safety import Outcome, Statistics, Verdict, Witness
+    from verifier.sets import Reach, output_range, reach
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Box", "HalfSpace", "InputError", "InvalidCertificate", "Layer", "LoadedNetwork", "Matrix", "Network", "Outcome",
-    "Progress", "Property", "Query", "Statistics", "Verdict", "Witness", "check", "parse_property", "read_network",
+    "Box", "Extremum", "HalfSpace", "InputError", "InvalidCertificate", "Kind", "Layer", "LoadedNetwork", "Matrix",
+    "Network", "Outcome", "Polyhedron", "Progress", "Property", "Query", "Range", "Reach", "Statistics",
+    "UnionOfPolyhedra", "Verdict", "Witness", "check", "output_range", "parse_property", "reach", "read_network",
     "read_property", "verify",
 ]
 
@@ -33,12 +38,16 @@ _HOMES = {
     "verifier.formats.errors": ("InputError",),
     "verifier.formats.onnx": ("LoadedNetwork", "read_network"),
     "verifier.formats.vnnlib": ("Property", "parse_property", "read_property"),
+    "verifier.geometry.polytope": ("Polyhedron",),
+    "verifier.geometry.union": ("UnionOfPolyhedra",),
     "verifier.kernel.certificate": ("InvalidCertificate",),
     "verifier.kernel.network": ("Layer", "Network"),
     "verifier.kernel.polyhedron": ("Box", "HalfSpace"),
     "verifier.kernel.query": ("Query",),
     "verifier.kernel.rational": ("Matrix",),
+    "verifier.properties.output_range": ("Extremum", "Kind", "Range"),
     "verifier.properties.safety": ("Outcome", "Statistics", "Verdict", "Witness"),
+    "verifier.sets": ("Reach", "output_range", "reach"),
 }
 
 

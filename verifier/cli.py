@@ -12,18 +12,39 @@ number of its threads is set.
 from __future__ import annotations
 
 import contextlib
-import json
-import logging
-import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from verifier.cli_sets import range_command, reach_command
+from verifier.console import (
+    CONTRADICTED,
+    FAILED,
+    FILE,
+    HOLDS,
+    INTERRUPTED,
+    REJECTED,
+    UNKNOWN,
+    VIOLATED,
+    WRONG_USE,
+    common_options,
+    complain,
+    exact_option,
+    jobs_option,
+    log,
+    say,
+    say_json,
+    seconds,
+    seed_option,
+    strict_option,
+    time_left,
+    timeout_option,
+)
 from verifier.formats.errors import InputError
 from verifier.progress import Bar
 
@@ -34,10 +55,6 @@ if TYPE_CHECKING:
     from verifier.properties.safety import Verdict
     from verifier.report import Answer
     from verifier.results import Row
-
-HOLDS, VIOLATED, WRONG_USE, UNKNOWN, REJECTED, CONTRADICTED, FAILED, INTERRUPTED = 0, 10, 2, 3, 4, 5, 70, 130
-
-_log = logging.getLogger("verifier")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -59,56 +76,23 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.Exit as leave:
         return leave.exit_code
     except (click.Abort, KeyboardInterrupt):
-        _complain("interrupted")
+        complain("interrupted")
         return INTERRUPTED
     except click.ClickException as error:
         error.show()
         return WRONG_USE
     except InputError as error:
-        _complain(str(error))
+        complain(str(error))
         return WRONG_USE
     except BaseException as error:
         from verifier.kernel.certificate import InvalidCertificate  # noqa: PLC0415
 
         if isinstance(error, InvalidCertificate):
-            _complain(f"certificate rejected: {error}")
+            complain(f"certificate rejected: {error}")
             return REJECTED
-        _complain(f"internal error: {type(error).__name__}: {error}")
-        _log.debug("where it happened", exc_info=True)
+        complain(f"internal error: {type(error).__name__}: {error}")
+        log.debug("where it happened", exc_info=True)
         return FAILED
-
-
-def _complain(sentence: str) -> None:
-    with contextlib.suppress(OSError):
-        print(f"verifier: {' '.join(sentence.split())}", file=sys.stderr)  # noqa: T201
-
-
-def _say(text: str) -> None:
-    """Write to standard output.  A reader that has gone away is no failure: the exit code still tells the answer."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except OSError as error:
-        # What is left in the buffer must not be written again when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):
-            raise
-
-
-def _say_json(value: object) -> None:
-    _say(json.dumps(value, indent=2) + "\n")
-
-
-def _verbose(_context: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    if value:
-        logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
-        _log.setLevel(logging.DEBUG)
-
-
-def _seconds(_context: click.Context, _parameter: click.Parameter, value: float | None) -> float | None:
-    if value is not None and not 0 < value < math.inf:
-        raise click.BadParameter("a positive number of seconds was required")
-    return value
 
 
 def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
@@ -116,33 +100,10 @@ def _version(context: click.Context, _parameter: click.Parameter, value: bool) -
         from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
 
         try:
-            _say(f"verifier {version('relu-verifier')}\n")
+            say(f"verifier {version('relu-verifier')}\n")
         except PackageNotFoundError:
-            _say("verifier (not installed, so without a version)\n")
+            say("verifier (not installed, so without a version)\n")
         context.exit()
-
-
-FILE = click.Path(path_type=Path)
-Command = Callable[..., Any]
-
-
-def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    def decorate(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-    return decorate
-
-
-_common = _options(
-    click.option("--json", "as_json", is_flag=True, help="Print one JSON object; rationals are strings p/q."),
-    click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=_verbose,
-                 help="Tell on standard error what is done."))
-_exact = click.option("--exact", is_flag=True, help="Check the proof in exact integers.")
-_timeout = click.option("--timeout", type=float, callback=_seconds, metavar="SECONDS", help="Limit of wall time.")
-_seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the search.")
-_jobs = click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Worker processes.")
-_strict = click.option("--strict-bounds", is_flag=True, help="Refuse properties that leave an input without a bound.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -156,19 +117,23 @@ def commands() -> None:
     """
 
 
+commands.add_command(reach_command)
+commands.add_command(range_command)
+
+
 @commands.command()
 @click.argument("net", type=FILE)
 @click.argument("spec", type=FILE)
 @click.option("--engine", type=click.Choice(["auto", "branch", "propagate", "milp"]), default="auto", show_default=True,
               help="How to search; no verdict depends on it.")
-@_timeout
+@timeout_option
 @click.option("--certificate", type=FILE, help="Write the proof to this file.")
 @click.option("--witness", type=FILE, help="Write a counterexample to this file, in the competition's format.")
-@_exact
-@_seed
-@_jobs
-@_strict
-@_common
+@exact_option
+@seed_option
+@jobs_option
+@strict_option
+@common_options
 def verify(net: Path, spec: Path, *, engine: str, timeout: float | None, certificate: Path | None,
            witness: Path | None, exact: bool, seed: int, jobs: int, strict_bounds: bool, as_json: bool) -> int:
     """Decide whether the network NET.onnx satisfies the property SPEC.vnnlib (which states its counterexample)."""
@@ -189,8 +154,9 @@ def verify(net: Path, spec: Path, *, engine: str, timeout: float | None, certifi
         sample = None if witness is None else stack.enter_context(NewFile(witness))
         executor = stack.enter_context(_processes(jobs)) if jobs > 1 else None
         with Bar() as bar:
-            verdict = api.verify(network, prop, engine=engine, timeout=_left(timeout, started), seed=seed, exact=exact,
-                                 executor=executor, progress=bar, certificate=None if proof is None else proof.file)
+            verdict = api.verify(network, prop, engine=engine, timeout=time_left(timeout, started), seed=seed,
+                                 exact=exact, executor=executor, progress=bar,
+                                 certificate=None if proof is None else proof.file)
         if proof is not None and verdict.outcome is not Outcome.UNKNOWN:
             proof.commit()
         if sample is not None and verdict.witness is not None:
@@ -207,8 +173,8 @@ def verify(net: Path, spec: Path, *, engine: str, timeout: float | None, certifi
 @click.argument("certificate", type=FILE)
 @click.argument("net", type=FILE)
 @click.argument("spec", type=FILE, required=False)
-@_exact
-@_common
+@exact_option
+@common_options
 def check(certificate: Path, net: Path, spec: Path | None, exact: bool, as_json: bool) -> int:
     """Check that CERTIFICATE proves its verdict about NET.onnx (and SPEC.vnnlib); print the verdict it proves."""
     from verifier import api  # noqa: PLC0415
@@ -231,7 +197,7 @@ def check(certificate: Path, net: Path, spec: Path | None, exact: bool, as_json:
 
 @commands.command()
 @click.argument("net", type=FILE)
-@_common
+@common_options
 def info(net: Path, as_json: bool) -> int:
     """Show the layers, units and parameters of NET.onnx, and what was lowered how."""
     from verifier.formats.onnx import read_network  # noqa: PLC0415
@@ -239,25 +205,25 @@ def info(net: Path, as_json: bool) -> int:
 
     network = read_network(net)
     if as_json:
-        _say_json(info_json(network))
+        say_json(info_json(network))
     else:
-        _say(info_text(network))
+        say(info_text(network))
     return HOLDS
 
 
 @commands.command()
 @click.argument("family", type=FILE)
-@_jobs
-@click.option("--timeout", type=float, callback=_seconds, metavar="SECONDS",
+@jobs_option
+@click.option("--timeout", type=float, callback=seconds, metavar="SECONDS",
               help="Limit of wall time for each instance, instead of those in instances.csv.")
 @click.option("--output", type=FILE, help="Folder for results.csv, certificates/ and witnesses/.")
 @click.option("--resume", is_flag=True, help="Continue the results.csv in the output folder.")
 @click.option("--check", "arithmetic", type=click.Choice(["rigorous", "exact"]), default="rigorous", show_default=True,
               help="Arithmetic in which every proof is checked.")
 @click.option("--memory", type=click.IntRange(min=64), metavar="MIB", help="Limit of each worker's address space.")
-@_seed
-@_strict
-@_common
+@seed_option
+@strict_option
+@common_options
 def suite(family: Path, *, jobs: int, timeout: float | None, output: Path | None, resume: bool, arithmetic: str,
           memory: int | None, seed: int, strict_bounds: bool, as_json: bool) -> int:
     """Decide every instance of FAMILY, a folder with an instances.csv or such a file.
@@ -277,7 +243,7 @@ def suite(family: Path, *, jobs: int, timeout: float | None, output: Path | None
     with contextlib.ExitStack() as stack:
         file = None if output is None else stack.enter_context(suites.open_results(output, resume))
         if file is not None and file.moved is not None:
-            _complain(f"the earlier results are kept in {file.moved}")
+            complain(f"the earlier results are kept in {file.moved}")
         rows: list[Row] = [] if file is None else list(file.rows)
         left = suites.remaining(instances, rows)
         bar = stack.enter_context(Bar())
@@ -285,8 +251,8 @@ def suite(family: Path, *, jobs: int, timeout: float | None, output: Path | None
         for row, details in stack.enter_context(contextlib.closing(running)):
             rows.append(row)
             if row.result == "error":
-                _complain(f"{row.network} {row.property}: {row.reason}")
-                _log.debug("%s", details)
+                complain(f"{row.network} {row.property}: {row.reason}")
+                log.debug("%s", details)
             bar.update(len(rows) / len(instances), f"{len(rows)}/{len(instances)}, last {row.result} {row.property}")
     return _summarise(rows, len(instances), expected, time.monotonic() - started, as_json)
 
@@ -300,16 +266,12 @@ def _summarise(rows: list[Row], instances: int, expected: dict[tuple[str, str], 
     wrong = contradictions(rows, expected)
     undecided = [row for row in rows if not row.is_decided()]
     if as_json:
-        _say_json(summary_json(summary, wrong, undecided))
+        say_json(summary_json(summary, wrong, undecided))
     else:
-        _say(summary_text(summary, wrong, undecided))
+        say(summary_text(summary, wrong, undecided))
     if wrong:
         return CONTRADICTED
     return UNKNOWN if undecided else HOLDS
-
-
-def _left(timeout: float | None, started: float) -> float | None:
-    return None if timeout is None else max(0.0, timeout - (time.monotonic() - started))
 
 
 @contextlib.contextmanager
@@ -348,8 +310,8 @@ def _tell(answer: Answer, facts: dict[str, Any], network: LoadedNetwork, started
     seconds = time.monotonic() - started
     costs = answer.verdict.statistics
     if as_json:
-        _say_json(answer_json(answer, {**facts, "digest": network.network.digest, "seconds": seconds}))
+        say_json(answer_json(answer, {**facts, "digest": network.network.digest, "seconds": seconds}))
     else:
         time_spent = f"{seconds:.2f} s ({costs.search_seconds:.2f} search, {costs.check_seconds:.2f} check)"
         shown = {name: str(value) for name, value in facts.items() if value is not None}
-        _say(answer_text(answer, {**shown, "time": time_spent}))
+        say(answer_text(answer, {**shown, "time": time_spent}))

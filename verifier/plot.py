@@ -86,7 +86,7 @@ def draw_set(union: UnionOfPolyhedra, path: str | PathLike[str], outputs: Sequen
     ending, without matplotlib, for coordinates that do not exist, and when the file cannot be written.
     """
     marks = marks or Marks()
-    _check(path, outputs, union.ambient_dimension)
+    require_drawable(path, outputs, union.ambient_dimension)
     parts = [part for part in union.projection(outputs).parts if not part.is_empty()]
     picture = _Picture(path, outputs, "Y", parts, marks)
     shapes = _Shapes()
@@ -108,7 +108,7 @@ def draw_partition(tiles: Iterable[Tile], path: str | PathLike[str], inputs: Seq
     marks = marks or Marks()
     regions = list(tiles)
     dimension = regions[0].region.ambient_dimension if regions else 0
-    _check(path, inputs, dimension)
+    require_drawable(path, inputs, dimension)
     values = dict(fixed or {})
     if set(values) & set(inputs) or not set(values) <= set(range(dimension)):
         raise InputError(f"inputs {sorted(values)} of {dimension} cannot be fixed in a picture of {list(inputs)}")
@@ -226,7 +226,8 @@ def _colour(index: int) -> Colour:
     return colorsys.hls_to_rgb(index * 0.6180339887498949 % 1, (0.72, 0.58, 0.82)[index % 3], 0.6)
 
 
-def _check(path: str | PathLike[str], coordinates: Sequence[int], dimension: int) -> None:
+def require_drawable(path: str | PathLike[str], coordinates: Sequence[int], dimension: int) -> None:
+    """Raise InputError as :func:`draw_set` does, before the set is there."""
     if Path(path).suffix.lower() not in ENDINGS:
         raise InputError(f"{path}: a picture is a file that ends in {', '.join(ENDINGS)}")
     if len(coordinates) != 2 or coordinates[0] == coordinates[1]:

@@ -12,14 +12,18 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from verifier.formats.onnx import LoadedNetwork
 from verifier.formats.replay import Replay
 from verifier.formats.witness import format_rational
 from verifier.kernel.network import Layer
+from verifier.properties.output_range import Extremum, Kind, Range
 from verifier.properties.safety import Verdict
 from verifier.results import Row, Summary
+
+if TYPE_CHECKING:
+    from verifier.sets import Reach
 
 Json = dict[str, Any]
 
@@ -140,6 +144,88 @@ def info_text(loaded: LoadedNetwork) -> str:
 
 def _kinds(units: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {kind}" for kind, count in units.items())
+
+
+def range_text(ranges: Sequence[Range], facts: Mapping[str, str]) -> str:
+    """The intervals on the first line, then for each objective where its ends are attained and how that is proved."""
+    lines = [" x ".join(map(_interval, ranges))]
+    for found in ranges:
+        for name, end in (("minimum", found.minimum), ("maximum", found.maximum)):
+            lines.append(f"{name} of {found.objective}: {_end(end)}")
+            lines += [] if end.x is None else _assignments([f"X_{i}" for i in range(len(end.x))], end.x)
+            lines += [] if end.ray is None else [f"  along ({', '.join(map(format_rational, end.ray))})"]
+    ends = [end for found in ranges for end in (found.minimum, found.maximum)]
+    arithmetics = sorted({end.arithmetic for end in ends if end.arithmetic})
+    if arithmetics:
+        lines.append(f"proof: checked in {' and '.join(arithmetics)}, {sum(end.boxes for end in ends):,} boxes")
+    return "\n".join([*lines, *(f"{name}: {value}" for name, value in facts.items())]) + "\n"
+
+
+def _interval(found: Range) -> str:
+    low, high = found.minimum, found.maximum
+    if not found.is_decided:
+        return Kind.UNKNOWN.value
+    if Kind.EMPTY in (low.kind, high.kind):
+        return Kind.EMPTY.value
+    left = "(-inf" if low.value is None else f"[{format_rational(low.value)}"
+    right = "inf)" if high.value is None else f"{format_rational(high.value)}]"
+    return f"{left}, {right}"
+
+
+def _end(end: Extremum) -> str:
+    match end.kind:
+        case Kind.ATTAINED if end.value is not None:
+            return f"{format_rational(end.value)}, attained at"
+        case Kind.UNBOUNDED:
+            return "unbounded, from"
+        case Kind.EMPTY:
+            return "none, the domain is empty"
+        case _:
+            best = "" if end.value is None else f"; the best found is {format_rational(end.value)}, at"
+            return f"unknown, {end.reason}{best}"
+
+
+def range_json(ranges: Sequence[Range], facts: Mapping[str, Any]) -> Json:
+    """The same as one JSON object."""
+    return {"finished": all(found.is_decided for found in ranges),
+            "ranges": [{"objective": found.objective, "minimum": _end_json(found.minimum),
+                        "maximum": _end_json(found.maximum)} for found in ranges], **facts}
+
+
+def _end_json(end: Extremum) -> Json:
+    vectors = {name: None if vector is None else [quotient(v) for v in vector]
+               for name, vector in (("x", end.x), ("y", end.y), ("ray", end.ray))}
+    return {"kind": end.kind.value, "value": None if end.value is None else quotient(end.value), **vectors,
+            "reason": end.reason, "arithmetic": end.arithmetic, "boxes": end.boxes}
+
+
+def reach_text(found: Reach, letter: str, facts: Mapping[str, str]) -> str:
+    """The number of parts (or ``unknown``) on the first line, then the extent of the set."""
+    union = found.union
+    lines = [str(len(union.parts)) if found.finished else Kind.UNKNOWN.value]
+    lines += [] if found.finished else ["why: the time limit was reached; what follows is of a part of the set"]
+    lines += [f"cells: {found.cells:,}", f"parts: {len(union.parts):,}"]
+    if union.is_empty():
+        lines.append("dimension: none, the set is empty")
+    else:
+        dimensions = sorted(Counter(part.dimension for part in union.parts).items(), reverse=True)
+        parts = ", ".join(f"{count:,} of dimension {dimension}" for dimension, count in dimensions)
+        lines.append(f"dimension: {union.dimension} in a space of {union.ambient_dimension} ({parts})")
+        box = union.bounding_box()
+        for index, (low, high) in enumerate(zip(box.lower, box.upper, strict=True)):
+            left = "(-inf" if low is None else f"[{format_rational(low)}"
+            lines.append(f"{letter}_{index}: {left}, {'inf)' if high is None else f'{format_rational(high)}]'}")
+    return "\n".join([*lines, *(f"{name}: {value}" for name, value in facts.items())]) + "\n"
+
+
+def reach_json(found: Reach, facts: Mapping[str, Any]) -> Json:
+    """The same as one JSON object; a side of the bounding box without a bound is null."""
+    union = found.union
+    box = None if union.is_empty() else union.bounding_box()
+    sides = [] if box is None else [[None if v is None else quotient(v) for v in pair]
+                                    for pair in zip(box.lower, box.upper, strict=True)]
+    return {"finished": found.finished, "cells": found.cells, "parts": len(union.parts), "dimension": union.dimension,
+            "ambient_dimension": union.ambient_dimension, "bounding_box": sides, **facts}
 
 
 def summary_text(summary: Summary, wrong: Sequence[tuple[Row, str]], undecided: Sequence[Row]) -> str:

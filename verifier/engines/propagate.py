@@ -145,6 +145,11 @@ class Cell:
         return self.chart.point(self._body.interior(self))
 
     @property
+    def has_vertices(self) -> bool:
+        """Whether this is the representation by vertices."""
+        return not isinstance(self._body, LpCell)
+
+    @property
     def vertices(self) -> tuple[Point, ...]:
         """The vertices as inputs, exactly.  Raises ValueError in the representation by linear programs."""
         return tuple(self.chart.point(u) for u in self.chart_vertices)

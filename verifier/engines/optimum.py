@@ -1,0 +1,154 @@
+"""The exact maximum of a linear function of inputs and outputs over a domain.
+
+Requirement
+    A network, a box (unbounded ones too), further half-spaces on the inputs, an objective over ``(x, N(x))``.
+Return
+    The maximum as a rational, an input that attains it, and a proof that no input exceeds it; or a ray along which the
+    objective grows for ever; or a proof that the domain is empty.
+Method
+    A point lies in a cell on which the objective is linear; an exact linear program moves it to the best point of that
+    cell.  Then branch and bound is asked whether any point is *strictly* better.  If so the better point takes over, if
+    not its proof is the proof of optimality.  On a closed domain the supremum is attained, because there are finitely
+    many cells and each program attains its own.
+Property
+    Exact; ends after finitely many rounds, because every round improves on the best point of another cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from verifier.engines.attack import climb
+from verifier.engines.branch_and_bound import Effort
+from verifier.engines.exact_leaf import LinearBranch
+from verifier.engines.subtrees import MapExecutor, search
+from verifier.kernel.bounds import FloatBounds
+from verifier.kernel.branches import Branches
+from verifier.kernel.network import Network
+from verifier.kernel.polyhedron import Box, HalfSpace
+from verifier.kernel.query import Query
+from verifier.kernel.rational import Matrix, Point, dot
+from verifier.solvers.exact_lp import solve
+from verifier.solvers.linear_program import Infeasible, LinearProgram, Unbounded
+
+CLIMBS = 8
+
+
+@dataclass(frozen=True)
+class Maximum:
+    """``objective . (x, N(x)) = value``, and ``blocks`` prove that no point of the domain exceeds ``value``."""
+
+    value: Fraction
+    x: Point
+    blocks: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class NoMaximum:
+    """The network is affine from ``x`` along ``ray``, which stays in the domain, and the objective grows along it."""
+
+    x: Point
+    ray: Point
+
+
+@dataclass(frozen=True)
+class EmptyDomain:
+    """``blocks`` prove that the domain has no point."""
+
+    blocks: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class OutOfTime:
+    """The best value found so far and where, if any."""
+
+    value: Fraction | None
+    x: Point | None
+
+
+def better_than(network: Network, domain: Box, constraints: tuple[HalfSpace, ...], objective: Point,
+                value: Fraction) -> Query:
+    """The query whose points are those of the domain with ``objective . (x, N(x)) > value``."""
+    return Query(network, domain, ((*constraints, HalfSpace(tuple(-c for c in objective), -value, strict=True)),))
+
+
+def maximise(network: Network, domain: Box, constraints: tuple[HalfSpace, ...], objective: Point, *,
+             start: Point | None = None, seed: int = 0, deadline: float | None = None, compiled: bool = False,
+             executor: MapExecutor | None = None, effort: Effort | None = None,
+             progress: Callable[[int, int, float], None] | None = None
+             ) -> Maximum | NoMaximum | EmptyDomain | OutOfTime:
+    """See the module.  ``constraints`` are over inputs and outputs as in a query, with zeros for the outputs, and not
+    strict.  ``start`` is a point of the domain, the better the faster.  ``effort`` is added to."""
+    spent = Effort() if effort is None else effort
+    if start is None and not constraints and domain.is_bounded:
+        # where nothing constrains the inputs but the box, a point is at hand
+        start = _climbed(network, domain, objective, seed)
+    if start is None:
+        found = search(Query(network, domain, (constraints,)), seed=seed, deadline=deadline, compiled=compiled)
+        spent.add(found.effort)
+        if found.finished:
+            return EmptyDomain(found.blocks)
+        if found.point is None:
+            return OutOfTime(None, None)
+        start = found.point
+    x = start
+    while True:
+        piece = _best_of_piece(network, domain, constraints, objective, x)
+        if isinstance(piece, NoMaximum):
+            return piece
+        x = piece
+        value = dot(objective, x + network.evaluate(x))
+        found = search(better_than(network, domain, constraints, objective, value), seed=seed, deadline=deadline,
+                       compiled=compiled, executor=executor, progress=progress)
+        spent.add(found.effort)
+        if found.finished:
+            return Maximum(value, x, found.blocks)
+        if found.point is None:
+            return OutOfTime(value, x)
+        x = found.point
+
+
+def _climbed(network: Network, domain: Box, objective: Point, seed: int) -> Point:
+    """A good starting point, by local search in floating point."""
+    bounds = FloatBounds(better_than(network, domain, (), objective, Fraction(0)))
+    lo, hi = domain.outward_floats()
+    generator = np.random.default_rng(seed)
+    best, where = np.inf, (lo + hi) / 2
+    for start in lo + (hi - lo) * generator.random((CLIMBS, len(lo))):
+        x, value = climb(bounds, start, lo, hi, enough=-np.inf)
+        if value < best:
+            best, where = value, x
+    return tuple(max(low, min(high, Fraction(float(v)))) if low is not None and high is not None else Fraction(float(v))
+                 for low, v, high in zip(domain.lower, where, domain.upper, strict=True))
+
+
+def _best_of_piece(network: Network, domain: Box, constraints: tuple[HalfSpace, ...], objective: Point,
+                   x: Point) -> Point | NoMaximum:
+    """The best point of the closed cell of ``x`` (pre-activations of 0 count as active)."""
+    query = Query(network, domain, (constraints,))
+    branch = Branches.root(query)
+    phases = []
+    for j, (layer, z) in enumerate(zip(network.layers, network.pre_activations(x), strict=True)):
+        active = np.array([v >= 0 for v in z])
+        phase = layer.has_phase
+        branch.lower[j][0, phase & active] = 0.0
+        branch.upper[j][0, phase & ~active] = 0.0
+        phases.append(phase)
+    linear = LinearBranch(query, branch, 0, np.concatenate(phases))
+    if linear.output is None:
+        raise AssertionError("every unit of the cell is decided")
+    inputs = network.inputs
+    gradient = list(objective[:inputs])
+    for c, (row, _) in zip(objective[inputs:], linear.output, strict=True):
+        if c:
+            gradient = [g + c * v for g, v in zip(gradient, row, strict=True)]
+    rows = [(*normal, offset) for normal, offset in linear.signs]
+    rows += [(*h.normal[:inputs], h.offset) for h in constraints]
+    answer = solve(LinearProgram.from_matrix([-g for g in gradient], Matrix.from_rationals(rows, inputs + 1), domain))
+    if isinstance(answer, Infeasible):
+        raise AssertionError("a cell contains the point that it was made from")
+    return NoMaximum(answer.x, answer.ray) if isinstance(answer, Unbounded) else answer.x
