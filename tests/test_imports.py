@@ -1,8 +1,8 @@
 """The layers of the house, as the import statements have them.
 
 ``kernel`` <- ``formats``, ``properties``; ``kernel`` <- ``solvers`` <- ``geometry`` <- ``engines``; all of these <-
-``api`` and ``sets``; everything <- the front (command line, suites, reports).  One third-party solver a file.  The kernel is what
-must be trusted, so it is small, and it opens no files, starts no processes and knows no solver.
+``api`` and ``sets``; everything <- the front (command line, suites, reports).  One third-party solver a file.  The
+kernel is what must be trusted, so it is small, and it opens no files, starts no processes and knows no solver.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Both are exact.  The range follows the one-way walk of :mod:`verifier.api`: a search proposes an optimum and a proof,
 the kernel's checker makes theorems of them, and :mod:`verifier.properties.output_range` says what they mean.
+
+Cells are imported where they are used: the compiled traversal is not for those who only ask for a range.
 """
 
 from __future__ import annotations
@@ -10,9 +12,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from verifier.engines import optimum
-from verifier.engines.propagate import Cell, Propagation, Region
 from verifier.engines.reach import BestVertices, image
 from verifier.formats.domains import domain_of, input_rows, whole_box
 from verifier.formats.errors import InputError
@@ -37,6 +39,9 @@ from verifier.properties.output_range import (
     conclude_empty,
     conclude_unbounded,
 )
+
+if TYPE_CHECKING:
+    from verifier.engines.propagate import Cell, Region
 
 __all__ = ["Domain", "Reach", "output_range", "reach"]
 
@@ -66,6 +71,8 @@ def reach(network: LoadedNetwork | Network, domain: Domain, *, layers: int | Non
     seconds, for the cells.  ``progress`` is told the number of cells now and then.  Raises InputError when network,
     domain and ``layers`` do not fit.
     """
+    from verifier.engines.propagate import Propagation, Region  # noqa: PLC0415
+
     deadline = None if timeout is None else time.time() + timeout
     plain = _plain(network)
     dimension = width(plain, layers)
@@ -197,6 +204,8 @@ class _Task:
 def _starts(domains: Sequence[Query], directions: Sequence[Point], deadline: float | None,
             progress: Callable[[float, str], None] | None) -> dict[int, dict[int, Point]]:
     """For each direction and domain the best vertex of all cells."""
+    from verifier.engines.propagate import Region  # noqa: PLC0415
+
     starts: dict[int, dict[int, Point]] = {number: {} for number in range(len(directions))}
     for place, domain in enumerate(domains):
         best = BestVertices(directions)
@@ -215,6 +224,8 @@ def _starts(domains: Sequence[Query], directions: Sequence[Point], deadline: flo
 
 
 def _vertex_cells(region: Region, progress: Callable[[float, str], None] | None) -> Iterator[Cell]:
+    from verifier.engines.propagate import Propagation  # noqa: PLC0415
+
     told = None if progress is None else lambda count: progress(0.0, f"{count:,} cells")
     try:
         propagation = Propagation(region, "vertices")

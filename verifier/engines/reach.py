@@ -18,14 +18,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from verifier.engines.propagate import Cell
 from verifier.geometry.homogeneous import Constraints
 from verifier.geometry.polytope import Polyhedron
 from verifier.geometry.representation import normalised
 from verifier.kernel.rational import Matrix, Point, dot, nearest_float
+
+if TYPE_CHECKING:
+    from verifier.engines.propagate import Cell
 
 
 def image(cell: Cell) -> Polyhedron:
