@@ -182,7 +182,7 @@ def test_published_examples():
         Polyhedron.from_points([(0, 0), (F(11, 10), 0)]), Polyhedron.from_points([(0, 0), (0, F(3, 10))])))
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(12))
 def test_outputs_lie_in_the_set_and_its_box_is_the_range(seed):
     rng = random.Random(seed)
     network = random_network(rng, seed % 2 == 0, inputs=rng.choice((1, 2)))

@@ -24,11 +24,11 @@ from verifier.sets import output_range
 ABSOLUTE = Network.from_arrays(weights=[[[1], [-1]], [[1, 1]]], biases=[[0, 0], [0]])
 
 
-@pytest.mark.parametrize("seed", range(110))
+@pytest.mark.parametrize("seed", range(100))
 def test_ranges_equal_brute_force(seed: int) -> None:
     rng = random.Random(seed)
-    degenerate = seed % 2 == 0
-    network = random_network(rng, degenerate)
+    degenerate = seed % 4 != 1  # the others cost more and say less
+    network = random_network(rng, degenerate, inputs=rng.choice((1, 2, 2, 2, 3)))
     box = random_box(rng, network.inputs, degenerate, bounded=True)
     row = [Fraction(rng.randint(-2, 2)) for _ in range(network.outputs)]
     objective = (F(0),) * network.inputs + tuple(row)
@@ -56,17 +56,16 @@ def test_table_of_small_networks(widths, p, radius, ranges, engine):
     assert all(end.kind is Kind.ATTAINED and end.boxes for r in found for end in (r.minimum, r.maximum))
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(16))
 def test_unbounded_domains_have_an_optimum_or_a_ray(seed: int) -> None:
-    """The value is believed on larger and larger boxes, the ray is followed."""
+    """A value is compared with those on a box, a ray is followed."""
     rng = random.Random(seed)
     network = random_network(rng, True, inputs=rng.choice((1, 2)), outputs=1)
     (found,) = output_range(network, Box.whole_space(network.inputs))
     for end, sign in ((found.minimum, -1), (found.maximum, 1)):
-        for radius in (5, 40):
-            low, high = reference.output_range(network, cube(network.inputs, radius), [F(1)])
-            if end.kind is Kind.ATTAINED:
-                assert sign * end.value >= sign * (low if sign < 0 else high)
+        if end.kind is Kind.ATTAINED:
+            low, high = reference.output_range(network, cube(network.inputs, 9), [F(1)])
+            assert sign * end.value >= sign * (low if sign < 0 else high)
         if end.kind is Kind.UNBOUNDED:
             values = [sign * network.evaluate([v + t * d for v, d in zip(end.x, end.ray, strict=True)])[0]
                       for t in (0, 1, 10, 1000)]
