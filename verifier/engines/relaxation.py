@@ -101,13 +101,19 @@ def relax(bounds: FloatBounds, branches: Branches, branch: int, chosen: Mask, di
         answer = solve(FloatLp(cost, matrix, np.full(len(matrix), -np.inf), right, lower, upper))
     except SolverError:
         return None
-    if answer.status is not FloatStatus.OPTIMAL:
+    if answer.status is not FloatStatus.OPTIMAL or not usable(answer.primal, size + 1) or not usable(
+            answer.row_duals, len(matrix)):
         return None
     z = np.array([row @ answer.primal + offset for row, offset, _ in relaxed])
     active = np.array([s for _, _, s in relaxed])
     errors = np.abs(answer.primal[inputs:size] - np.where(z >= 0, z, active * z))
     leaf = _leaf(branch, disjunct, -answer.row_duals, len(columns), owners) if answer.objective > WORTH else None
     return Relaxed(leaf, answer.primal[:inputs], units, errors)
+
+
+def usable(values: FloatArray, count: int) -> bool:
+    """Whether a solver returned as many numbers as there are, and numbers."""
+    return values.shape == (count,) and bool(np.isfinite(values).all())
 
 
 def _leaf(branch: int, disjunct: int, duals: FloatArray, count: int,
