@@ -253,3 +253,28 @@ def test_long_quotients_are_printed_whole() -> None:
     power = 10**5000
     assert quotient(Fraction(-power, 3)) == "-1" + "0" * 5000 + "/3"
     assert quotient(Fraction(7)) == "7"
+
+
+def test_an_output_never_replaces_an_input(tmp_path):
+    """A certificate written over the network, or over the witness, would destroy what it speaks of."""
+    network, spec = tmp_path / "n.onnx", tmp_path / "p.vnnlib"
+    network.write_bytes(Path("models/zero.onnx").read_bytes())
+    spec.write_bytes(Path("models/zero_negative.vnnlib").read_bytes())
+    before = network.read_bytes()
+    for options in (["--certificate", str(network)], ["--witness", str(spec)],
+                    ["--certificate", str(tmp_path / "same"), "--witness", str(tmp_path / "same")]):
+        done = subprocess.run([sys.executable, "-m", "verifier", "verify", str(network), str(spec), *options],
+                              capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert "in use for something else" in done.stderr
+    assert network.read_bytes() == before
+    assert not (tmp_path / "same").exists()
+
+
+def test_numbers_beyond_floats_are_decided(tmp_path):
+    """|x| >= 1e400 has a counterexample, although no float is that large."""
+    network = tiny.write_absolute_value(tmp_path / "absolute.onnx")
+    spec = tiny.write_property(tmp_path / "far.vnnlib", "(assert (>= Y_0 1e400))", bounds="")
+    done = subprocess.run([sys.executable, "-m", "verifier", "verify", str(network), str(spec)],
+                          capture_output=True, text=True, check=False)
+    assert (done.stdout.splitlines()[0], done.returncode) == ("violated", 10)

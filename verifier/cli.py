@@ -138,7 +138,7 @@ def verify(net: Path, spec: Path, *, engine: str, timeout: float | None, certifi
            witness: Path | None, exact: bool, seed: int, jobs: int, strict_bounds: bool, as_json: bool) -> int:
     """Decide whether the network NET.onnx satisfies the property SPEC.vnnlib (which states its counterexample)."""
     from verifier import api  # noqa: PLC0415
-    from verifier.files import NewFile  # noqa: PLC0415
+    from verifier.files import NewFile, distinct_outputs  # noqa: PLC0415
     from verifier.formats.onnx import read_network  # noqa: PLC0415
     from verifier.formats.vnnlib import read_property  # noqa: PLC0415
     from verifier.formats.witness import competition_witness  # noqa: PLC0415
@@ -146,6 +146,7 @@ def verify(net: Path, spec: Path, *, engine: str, timeout: float | None, certifi
     from verifier.suite import require_bounds  # noqa: PLC0415
 
     started = time.monotonic()
+    distinct_outputs([net, spec], [certificate, witness])
     network, prop = read_network(net), read_property(spec)
     if strict_bounds:
         require_bounds(prop)

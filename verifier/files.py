@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
 from verifier.formats.errors import InputError
+
+
+def distinct_outputs(inputs: Sequence[Path], outputs: Sequence[Path | None]) -> None:
+    """Raise InputError when a file to be written is one that is read, or is to be written twice."""
+    taken = {path.resolve() for path in inputs}
+    for path in outputs:
+        if path is None or (path.exists() and not path.is_file()):
+            continue
+        if path.resolve() in taken:
+            raise InputError(f"{path}: a file of its own was required to write to, this one is in use for something "
+                             "else")
+        taken.add(path.resolve())
 
 
 class NewFile:

@@ -18,10 +18,12 @@ from verifier.kernel.certificate import (
     MAX_DIGITS,
     MAX_FRAME_BYTES,
     MAX_HEADER_BYTES,
+    MAX_LEAVES,
     Block,
     CertificateReader,
     ExactLeaf,
     InvalidCertificate,
+    Refutations,
     parse_rational,
     unpack,
 )
@@ -194,3 +196,18 @@ def test_versions_are_refused_with_both_numbers():
     text = json.dumps({"version": 7}).encode()
     with pytest.raises(InvalidCertificate, match="version 1 is required, received 7"):
         read(sealed(head(text) + END))
+
+
+def test_a_block_cannot_ask_for_endless_work():
+    """Counts are capped before anything is made of them: layers, exact leaves, and the leaves' text."""
+    head = struct.pack("<III", 8, 1, 11_000_000)
+    with pytest.raises(InvalidCertificate, match="layers"):
+        Block.decode(head + b"\0" * 64)
+    empty = np.zeros(0, dtype=np.int64)
+    nothing = Refutations(empty, empty, np.zeros(0, dtype=np.uint8))
+    leaf = ExactLeaf(0, 0, (), ())
+    for leaves, message in (((leaf,) * (MAX_LEAVES + 1), "exact leaves"),
+                            ((ExactLeaf(0, 0, (Fraction(10**4000),) * 5000, ()),), "take")):
+        block = Block(1, (), nothing, leaves, np.zeros(0, dtype=bool), empty, np.zeros(0))
+        with pytest.raises(InvalidCertificate, match=message):
+            Block.decode(block.encode())

@@ -133,7 +133,7 @@ def climb(bounds: FloatBounds, x: FloatArray, lo: FloatArray, hi: FloatArray,
             answer = solve(program)
         except SolverError:
             break
-        if answer.status is not FloatStatus.OPTIMAL:
+        if answer.status is not FloatStatus.OPTIMAL or answer.primal.shape != (size + 1,):
             break
         moved = np.clip(x + answer.primal[:size], lo, hi)
         new_value, new_disjunct, new_normals = _linearised(bounds, moved)

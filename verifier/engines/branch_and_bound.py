@@ -39,7 +39,7 @@ from verifier.kernel.rational import FloatArray, Point
 
 FEW_UNITS = 2             # undecided units at which a branch is split on units
 FEW_PHASES = 12           # units with a phase in a network on which bisection could only cost more than 2^12 leaves
-DEPTH = 24                # bisections of one input after which a branch is split on units
+DEPTH = 24                # bisections of one input after which a branch is split on units; see also total_depth
 MANTISSA_BITS = 16        # of stated bounds
 LINEAR_PROGRAM_WORK = 200_000
 MANY_INPUTS = 16          # inputs that vary, above which units are split instead of inputs
@@ -112,7 +112,10 @@ class BranchAndBound:
         lo, hi = query.domain.outward_floats()
         self.root_width = hi - lo
         self.unit_width = np.where(hi > lo, hi - lo, 1.0)
-        self.by_units = int((hi > lo).sum()) > MANY_INPUTS
+        varying = int((hi > lo).sum())
+        self.by_units = varying > MANY_INPUTS
+        self.few_linear = 0 if self.by_units else FEW_UNITS  # undecided units up to which no relaxation is tried
+        self.total_depth = min(varying, 8) * (varying + 3)
         self.batch = 16 if self.by_units else 128  # branches a step
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # infinities guide worse, and prove nothing
@@ -135,13 +138,18 @@ class BranchAndBound:
             answer = self._decide(batch, int(b), leaves)
             if answer is not None:
                 return Expansion(None, None, answer)
+        on_input, index, at = self._input_cuts(branches, counts, rows, functions)
         errors: dict[int, Relaxed] = {}
-        if self.by_units and self.bounded:
-            point = self._relax(batch, counts, leaves, errors)
+        if rows is not None:
+            point = self._relax(batch, np.nonzero(~on_input & (counts > self.few_linear))[0], leaves, errors)
             if point is not None:
                 return Expansion(None, None, point)
         left = np.nonzero(branches.open.any(axis=1))[0]
-        on_input, index, at = self._choose(batch, left, undecided, counts, rows, functions, errors)
+        if not on_input[left].all():
+            gap = rows.unit_gaps() if rows is not None else None
+            for b in left[~on_input[left]]:
+                index[b] = self._unit_to_split(undecided, gap, int(b), errors.get(int(b)))
+        on_input, index, at = on_input[left], index[left], np.where(on_input[left], at[left], 0.0)
         block = Block(len(branches), tuple(stated), refutations, tuple(leaves), on_input, index, at)
         remaining = batch.take(left)
         chosen = remaining.chosen
@@ -222,64 +230,54 @@ class BranchAndBound:
                 return answer
         return None
 
-    def _relax(self, batch: SearchBatch, counts: Indices, leaves: list[ExactLeaf],
+    def _relax(self, batch: SearchBatch, numbers: Indices, leaves: list[ExactLeaf],
                errors: dict[int, Relaxed]) -> Point | None:
-        """Triangle relaxations of the open branches: leaves that the kernel's test accepts, points, and where the
+        """Triangle relaxations of these branches: leaves that the kernel's test accepts, points, and where the
         relaxation is worst."""
         branches = batch.branches
-        for b, d in zip(*np.nonzero(branches.open), strict=True):
-            if counts[b] == 0:
-                continue
-            self.effort.linear_programs += 1
-            self.effort.work += 10 * LINEAR_PROGRAM_WORK
-            relaxed = relax(self.bounds, branches, int(b), batch.chosen[b], int(d))
-            if relaxed is None:
-                continue
-            if relaxed.leaf is not None and refutes_exactly(self.query, branches, relaxed.leaf):
-                self.effort.exact_leaves += 1
-                leaves.append(relaxed.leaf)
-                branches.open[b, d] = False
-                continue
-            point = promising(self.bounds, relaxed.x[None])
-            if point is not None:
-                return point
-            if relaxed.errors.max() > 0:
-                errors[int(b)] = relaxed
+        for b in numbers:
+            for d in np.nonzero(branches.open[b])[0]:
+                self.effort.linear_programs += 1
+                self.effort.work += 10 * LINEAR_PROGRAM_WORK
+                relaxed = relax(self.bounds, branches, int(b), batch.chosen[b], int(d))
+                if relaxed is None:
+                    continue
+                if relaxed.leaf is not None and refutes_exactly(self.query, branches, relaxed.leaf):
+                    self.effort.exact_leaves += 1
+                    leaves.append(relaxed.leaf)
+                    branches.open[b, d] = False
+                    continue
+                point = promising(self.bounds, relaxed.x[None])
+                if point is not None:
+                    return point
+                if relaxed.errors.max() > 0:
+                    errors[int(b)] = relaxed
         return None
 
-    def _choose(self, batch: SearchBatch, left: Indices, undecided: list[Mask], counts: Indices,
-                rows: RowBounds | None, functions: list[UnitFunctions | None],
-                errors: dict[int, Relaxed]) -> tuple[Mask, Indices, FloatArray]:
-        """Where to split each branch that is left."""
-        branches = batch.branches
-        if not len(left):
-            return np.zeros(0, dtype=bool), np.zeros(0, dtype=np.int64), np.zeros(0)
-        on_input = np.zeros(len(branches), dtype=bool)
-        index = np.zeros(len(branches), dtype=np.int64)
-        if rows is not None:
-            score, gap = rows.gaps(functions)
-            width = branches.hi - branches.lo
-            middle = branches.lo + width / 2
-            splittable = (branches.lo < middle) & (middle < branches.hi)
-            score = np.where(splittable, score, -1.0)
-            index = score.argmax(axis=1)
-            halvings = -np.log2(np.maximum(width, 2.0**-1000) / self.unit_width)
-            depth = np.where(self.root_width > 0, halvings, 0.0).max(axis=1)
-            best = np.take_along_axis(score, index[:, None], 1)[:, 0]
-            on_input = (counts > self.few_units) & (depth < DEPTH) & (best > 0) & (not self.by_units)
-            points = np.take_along_axis(middle, index[:, None], 1)[:, 0]
-        else:
-            gap = [mask.astype(np.float64) for mask in undecided]
-            points = np.zeros(len(branches))
-        for b in left[~on_input[left]]:
-            index[b] = self._unit_to_split(undecided, gap, int(b), errors.get(int(b)))
-        return on_input[left], index[left], np.where(on_input[left], points[left], 0.0)
+    def _input_cuts(self, branches: Branches, counts: Indices, rows: RowBounds | None,
+                    functions: list[UnitFunctions | None]) -> tuple[Mask, Indices, FloatArray]:
+        """For each branch whether it is to be cut along an input, which, and where."""
+        count = len(branches)
+        if rows is None or self.by_units:
+            return np.zeros(count, dtype=bool), np.zeros(count, dtype=np.int64), np.zeros(count)
+        width = branches.hi - branches.lo
+        middle = branches.lo + width / 2
+        splittable = (branches.lo < middle) & (middle < branches.hi)
+        score = np.where(splittable, rows.input_scores(functions), -1.0)
+        index = score.argmax(axis=1)
+        halvings = -np.log2(np.maximum(width, 2.0**-1000) / self.unit_width)
+        halvings = np.where(self.root_width > 0, halvings, 0.0)
+        thin = (halvings.max(axis=1) >= DEPTH) | (halvings.sum(axis=1) >= self.total_depth)
+        best = np.take_along_axis(score, index[:, None], 1)[:, 0]
+        on_input = (counts > self.few_units) & ~thin & (best > 0)
+        return on_input, index, np.take_along_axis(middle, index[:, None], 1)[:, 0]
 
-    def _unit_to_split(self, undecided: list[Mask], gap: list[FloatArray], b: int, relaxed: Relaxed | None) -> int:
+    def _unit_to_split(self, undecided: list[Mask], gap: list[FloatArray] | None, b: int,
+                       relaxed: Relaxed | None) -> int:
         """On unbounded domains the first undecided unit, so that layers fill up; else the one with the largest gap,
         weighed with its error in the linear program where there was one (either alone is many times worse)."""
         mask = np.concatenate([m[b] for m in undecided])
-        if not self.bounded:
+        if gap is None:
             return int(mask.argmax())
         value = np.where(mask, np.concatenate([g[b] for g in gap]), -1.0)
         if relaxed is not None:

@@ -5,7 +5,8 @@ these.  An undecided unit contributes its three edges (Ehlers 2017)
 
     y >= z,      y >= s z,      y <= (u (z - l) - s l (u - z)) / (u - l)            (all reversed where s > 1),
 
-a unit with a chosen sign contributes the sign, and the disjunct's rows are relaxed by one slack ``t`` to be minimised.
+a unit with a chosen sign contributes the sign.  The disjunct's rows, the signs and the upper edges are relaxed by one
+slack ``t`` to be minimised, so that the program always has points.
 ``t* > 0`` means that the relaxation is empty.  Then the multipliers of a unit's edges, combined, are the coefficient
 ``d`` of its ``z`` in the kernel's theorem on exact leaves, so rounding them to short dyadics costs margin but never
 soundness.  Otherwise the minimiser is where to look for a point.
@@ -63,7 +64,9 @@ def relax(bounds: FloatBounds, branches: Branches, branch: int, chosen: Mask, di
         for i in np.nonzero(bounds.has_phase[j] & chosen[first:first + len(mask)] & ~mask)[0]:
             sign = -1.0 if low[i] >= 0 else 1.0
             owners.append((first + int(i), None))
-            rows.append(sign * z_linear[i])
+            row = sign * z_linear[i]
+            row[-1] = -1.0
+            rows.append(row)
             sides.append(-sign * z_constant[i])
         for i in np.nonzero(mask)[0]:
             lo, hi, s = float(low[i]), float(high[i]), float(slope[i])
@@ -73,7 +76,9 @@ def relax(bounds: FloatBounds, branches: Branches, branch: int, chosen: Mask, di
             y[column] = 1.0
             for multiple, side, offset in ((1.0, 1.0, 0.0), (s, 1.0, 0.0), (chord, -1.0, hi - chord * hi)):
                 # side * orientation * (multiple z + offset - y) <= 0
-                rows.append(side * orientation * (multiple * z_linear[i] - y))
+                row = side * orientation * (multiple * z_linear[i] - y)
+                row[-1] = -1.0 if side < 0 else 0.0
+                rows.append(row)
                 sides.append(-side * orientation * (multiple * z_constant[i] + offset))
                 owners.append((first + int(i), side * orientation * multiple))
             units.append(first + int(i))
@@ -96,13 +101,19 @@ def relax(bounds: FloatBounds, branches: Branches, branch: int, chosen: Mask, di
         answer = solve(FloatLp(cost, matrix, np.full(len(matrix), -np.inf), right, lower, upper))
     except SolverError:
         return None
-    if answer.status is not FloatStatus.OPTIMAL:
+    if answer.status is not FloatStatus.OPTIMAL or not usable(answer.primal, size + 1) or not usable(
+            answer.row_duals, len(matrix)):
         return None
     z = np.array([row @ answer.primal + offset for row, offset, _ in relaxed])
     active = np.array([s for _, _, s in relaxed])
     errors = np.abs(answer.primal[inputs:size] - np.where(z >= 0, z, active * z))
     leaf = _leaf(branch, disjunct, -answer.row_duals, len(columns), owners) if answer.objective > WORTH else None
     return Relaxed(leaf, answer.primal[:inputs], units, errors)
+
+
+def usable(values: FloatArray, count: int) -> bool:
+    """Whether a solver returned as many numbers as there are, and numbers."""
+    return values.shape == (count,) and bool(np.isfinite(values).all())
 
 
 def _leaf(branch: int, disjunct: int, duals: FloatArray, count: int,

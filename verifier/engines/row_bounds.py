@@ -119,41 +119,44 @@ class RowBounds:
         for (c, d), (new_c, new_d) in zip(self.trace, trace, strict=True):
             c[at], d[at] = new_c[gain], new_d[gain]
 
-    def gaps(self, functions: list[UnitFunctions | None]) -> tuple[FloatArray, list[FloatArray]]:
-        """``(score, gap)``: how much each input of each branch carries of the relaxation gap of the open rows, and each
-        unit's own gap.
-
-        A unit's gap is shared among the inputs in the proportion in which they move its linear bound; a small part
-        of the row's own slope is added, so that a branch without gap is still cut along what moves the row.
-        """
+    def unit_gaps(self) -> list[FloatArray]:
+        """For each layer, shape (B, units): how much of the open rows' relaxation gap each undecided unit makes."""
         branches, bounds = self.branches, self.bounds
-        width = branches.hi - branches.lo
-        score = np.zeros_like(width)
-        np.add.at(score, self.branch, 0.025 * np.abs(self.linear) * width[self.branch])
-        gap = []
+        gaps = []
         for j in range(len(bounds.weight)):
             low, high, slope = branches.lower[j], branches.upper[j], bounds.slope[j]
             c, d = self.trace[len(bounds.weight) - 1 - j]
             lo, hi = low[self.branch], high[self.branch]
             undecided = (lo < 0) & (hi > 0)
             span = np.where(undecided, hi - lo, 1.0)
-            bend = np.abs(1 - slope) * np.abs(c)
-            chord = bend * -lo * hi / span
+            chord = np.abs(1 - slope) * np.abs(c) * -lo * hi / span
             piece = 0.5 * np.maximum((d - slope * c) * -lo, (c - d) * hi)
             on_chord = (c < 0) ^ (slope > 1)
             value = np.where(undecided, np.where(on_chord, chord, np.abs(piece)), 0.0)
             total = np.zeros_like(low)
             np.add.at(total, self.branch, value)
-            gap.append(total)
-            function = functions[j]
+            gaps.append(total)
+        return gaps
+
+    def input_scores(self, functions: list[UnitFunctions | None]) -> FloatArray:
+        """Shape (B, inputs): how much each input carries of the relaxation gap of the open rows.
+
+        A unit's gap is shared among the inputs in the proportion in which they move its linear bound; a small part
+        of the row's own slope is added, so that a branch without gap is still cut along what moves the row.
+        """
+        branches = self.branches
+        width = branches.hi - branches.lo
+        score = np.zeros_like(width)
+        np.add.at(score, self.branch, 0.025 * np.abs(self.linear) * width[self.branch])
+        for j, (gap, function) in enumerate(zip(self.unit_gaps(), functions, strict=True)):
             if function is None:
                 continue
             count = len(function.branch)
             move = np.abs(function.found.linear[:count]) * width[function.branch]
-            stale = 0.5 * (high - low)[function.branch, function.unit]
+            stale = 0.5 * (branches.upper[j] - branches.lower[j])[function.branch, function.unit]
             norm = np.maximum(np.maximum(move.sum(axis=1), stale), 1e-300)
-            np.add.at(score, function.branch, (total[function.branch, function.unit] / norm)[:, None] * move)
-        return score, gap
+            np.add.at(score, function.branch, (gap[function.branch, function.unit] / norm)[:, None] * move)
+        return score
 
 
 def _default_steps(branches: Branches, layer: int, slope: FloatArray) -> FloatArray:

@@ -26,6 +26,7 @@ from verifier.kernel.rational import Point
 _PRECISIONS: dict[str, type[np.floating[Any]]] = {
     "tensor(float16)": np.float16, "tensor(float)": np.float32, "tensor(double)": np.float64,
 }
+WIDELY_READ_IR = 10
 _FATAL = 4  # the severity below which onnxruntime is to be silent: its failures arrive as exceptions
 
 
@@ -121,9 +122,30 @@ def _session(onnxruntime: Any, model_bytes: bytes) -> Any:
     options.log_severity_level = _FATAL
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(model_bytes, options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(model_bytes, options, providers=["CPUExecutionProvider"])
+    except Exception:
+        older = _older(model_bytes)
+        if older is None:
+            raise
+        return onnxruntime.InferenceSession(older, options, providers=["CPUExecutionProvider"])
+
+
+def _older(model_bytes: bytes) -> bytes | None:
+    """The model marked with an IR version that every onnxruntime of our time reads, or None when it has one already.
+
+    The onnx package may be newer than onnxruntime.  What later IR versions add (types, functions' overloads, device
+    annotations) is nothing that a network which this tool reads can use, so only the mark changes.
+    """
+    import onnx  # noqa: PLC0415  replaying is rare
+
+    model = onnx.load_from_string(model_bytes)
+    if model.ir_version <= WIDELY_READ_IR:
+        return None
+    model.ir_version = WIDELY_READ_IR
+    return bytes(model.SerializeToString())
 
 
 def _failure(error: Exception) -> Replay:
     first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return Replay(None, None, note=f"not replayed: onnxruntime failed ({first_line[:300]})")
+    return Replay(None, None, note=f"not replayed: onnxruntime failed ({first_line[-300:]})")

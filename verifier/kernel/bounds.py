@@ -48,7 +48,7 @@ from verifier.kernel.query import Query
 from verifier.kernel.rational import FloatArray, nearest_float
 
 HUGE = 2.0**500
-TINY = 2.0**-400
+TINY = 2.0**-200  # far above what underflow needs: integers, which count in 2^-256, accept the same proofs
 
 
 @dataclass(frozen=True)

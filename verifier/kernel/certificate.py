@@ -27,6 +27,9 @@ VERSION = 1
 MAX_HEADER_BYTES = 64 << 20
 MAX_FRAME_BYTES = 256 << 20
 MAX_DIGITS = 100_000
+MAX_LAYERS = 10_000
+MAX_LEAVES = 1 << 16         # exact leaves of one block
+MAX_LEAF_BYTES = 16 << 20    # their text, together
 SLOPE_STEPS = 128
 Bytes = npt.NDArray[np.uint8]
 
@@ -106,13 +109,19 @@ class Block:
         if len(head) != 2:
             raise InvalidCertificate("a block needs a head of two numbers")
         count, layers = (int(v) for v in head)
+        if layers > MAX_LAYERS:
+            raise InvalidCertificate(f"a block states bounds of {layers} layers, at most {MAX_LAYERS} are read")
         stated = []
         for _ in range(layers):
             lower_stated, upper_stated = reader.mask(), reader.mask()
             stated.append(StatedBounds(lower_stated, upper_stated, reader.array("<f4"), reader.array("<f4")))
         refutations = Refutations(reader.array("<u4").astype(np.int64), reader.array("<u4").astype(np.int64),
                                   reader.array("u1"))
-        leaves = tuple(_leaf(line) for line in reader.text().splitlines())
+        text = reader.text(MAX_LEAF_BYTES)
+        lines = text.split("\n", MAX_LEAVES) if text else []
+        if len(lines) > MAX_LEAVES:
+            raise InvalidCertificate(f"a block has more than {MAX_LEAVES} exact leaves")
+        leaves = tuple(_leaf(line) for line in lines)
         on_input, index, points = reader.mask(), reader.array("<u4").astype(np.int64), reader.array("<f8")
         if len(on_input) != len(index) or int(on_input.sum()) != len(points) or not reader.finished:
             raise InvalidCertificate("the splits of a block do not fit together")
@@ -248,9 +257,12 @@ class _Fields:
             raise InvalidCertificate("a mask of a block has stray bits")
         return bits[:length].view(np.bool_)
 
-    def text(self) -> str:
+    def text(self, most: int) -> str:
+        field = self.field()
+        if len(field) > most:
+            raise InvalidCertificate(f"the exact leaves of a block take {len(field)} bytes, at most {most} are read")
         try:
-            return self.field().decode("ascii")
+            return field.decode("ascii")
         except UnicodeDecodeError as error:
             raise InvalidCertificate("an exact leaf is not text") from error
 

@@ -159,7 +159,7 @@ def _answer(question: _Question, program: LinearProgram, solvers: Solvers) -> Wi
 def _points(question: _Question, x: Sequence[Fraction] | Sequence[float]) -> Iterator[Sequence[Fraction]]:
     """``x`` rounded to few binary digits and pushed into the box, then ``x`` itself; nothing for a useless proposal."""
     box = question.box
-    if len(x) != box.dimension or not all(map(math.isfinite, x)):
+    if len(x) != box.dimension or not all(isinstance(v, Fraction) or math.isfinite(v) for v in x):
         return
     exact = [Fraction(v) for v in x]
     for bits in POINT_BITS:
