@@ -152,7 +152,7 @@ def search(query: Query, *, seed: int = 0, deadline: float | None = None, compil
         pieces = max(1, UNITS // sum(isinstance(s, tuple) for s in segments))
         for segment in segments:
             dealt.extend([segment] if isinstance(segment, list) else _deal(segment, pieces))
-        units = [Unit(replace_effort(engine), s, UNIT_BUDGET, deadline) for s in dealt if isinstance(s, tuple)]
+        units = [Unit(_with_own_effort(engine), s, UNIT_BUDGET, deadline) for s in dealt if isinstance(s, tuple)]
         results = iter(apply(run_unit, units))
         segments = []
         for segment in dealt:
@@ -180,7 +180,7 @@ def search(query: Query, *, seed: int = 0, deadline: float | None = None, compil
     return SearchResult(blocks, finished, point, effort)
 
 
-def replace_effort(engine: BranchAndBound) -> BranchAndBound:
+def _with_own_effort(engine: BranchAndBound) -> BranchAndBound:
     """The engine as a unit takes it: with counters of its own, so that units in one process do not share them."""
     copy = object.__new__(BranchAndBound)
     copy.__dict__.update(engine.__dict__)
