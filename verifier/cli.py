@@ -15,7 +15,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,11 +45,11 @@ from verifier.console import (
     time_left,
     timeout_option,
 )
+from verifier.ending import explain, without_answer
 from verifier.formats.errors import InputError
 from verifier.progress import Bar
 
 if TYPE_CHECKING:
-    from verifier.api import MapExecutor
     from verifier.formats.onnx import LoadedNetwork
     from verifier.formats.vnnlib import Property
     from verifier.properties.safety import Verdict
@@ -67,32 +67,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         # click's own main turns a broken pipe, whichever it is, into exit code 1, which here means nothing.
-        with commands.make_context("verifier", list(sys.argv[1:] if arguments is None else arguments)) as context:
+        with commands.make_context("verifier", list(given)) as context:
             code = commands.invoke(context)
         assert isinstance(code, int)
         return code
     except click.exceptions.Exit as leave:
         return leave.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        complain("interrupted")
-        return INTERRUPTED
     except click.ClickException as error:
         error.show()
-        return WRONG_USE
-    except InputError as error:
-        complain(str(error))
-        return WRONG_USE
+        return without_answer(WRONG_USE, error.format_message(), given)
     except BaseException as error:
-        from verifier.kernel.certificate import InvalidCertificate  # noqa: PLC0415
+        code, sentence = _ending(error)
+        complain(sentence)
+        if code == FAILED:
+            log.debug("where it happened", exc_info=True)
+        return without_answer(code, sentence, given)
 
-        if isinstance(error, InvalidCertificate):
-            complain(f"certificate rejected: {error}")
-            return REJECTED
-        complain(f"internal error: {type(error).__name__}: {error}")
-        log.debug("where it happened", exc_info=True)
-        return FAILED
+
+def _ending(error: BaseException) -> tuple[int, str]:
+    """The exit code and the sentence for what ended a command; nothing is imported, for that may be what failed."""
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        return INTERRUPTED, "interrupted"
+    if isinstance(error, InputError):
+        return WRONG_USE, str(error)
+    certificates = sys.modules.get("verifier.kernel.certificate")
+    if certificates is not None and isinstance(error, certificates.InvalidCertificate):
+        return REJECTED, f"certificate rejected: {error}"
+    return FAILED, f"internal error: {explain(error)}"
 
 
 def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
@@ -142,6 +146,7 @@ def verify(net: Path, spec: Path, *, engine: str, timeout: float | None, certifi
     from verifier.formats.onnx import read_network  # noqa: PLC0415
     from verifier.formats.vnnlib import read_property  # noqa: PLC0415
     from verifier.formats.witness import competition_witness  # noqa: PLC0415
+    from verifier.processes import Processes  # noqa: PLC0415
     from verifier.properties.safety import Outcome  # noqa: PLC0415
     from verifier.suite import require_bounds  # noqa: PLC0415
 
@@ -153,7 +158,7 @@ def verify(net: Path, spec: Path, *, engine: str, timeout: float | None, certifi
     with contextlib.ExitStack() as stack:
         proof = None if certificate is None else stack.enter_context(NewFile(certificate))
         sample = None if witness is None else stack.enter_context(NewFile(witness))
-        executor = stack.enter_context(_processes(jobs)) if jobs > 1 else None
+        executor = stack.enter_context(Processes(jobs)) if jobs > 1 else None
         with Bar() as bar:
             verdict = api.verify(network, prop, engine=engine, timeout=time_left(timeout, started), seed=seed,
                                  exact=exact, executor=executor, progress=bar,
@@ -273,21 +278,6 @@ def _summarise(rows: list[Row], instances: int, expected: dict[tuple[str, str], 
     if wrong:
         return CONTRADICTED
     return UNKNOWN if undecided else HOLDS
-
-
-@contextlib.contextmanager
-def _processes(jobs: int) -> Iterator[MapExecutor]:
-    """Processes for the subtrees of one question."""
-    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
-    from multiprocessing import get_context  # noqa: PLC0415
-
-    from verifier.sharing import follow_parent  # noqa: PLC0415
-
-    executor = ProcessPoolExecutor(jobs, get_context("spawn"), follow_parent)
-    try:
-        yield executor
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
 
 
 def _answer(verdict: Verdict, network: LoadedNetwork, prop: Property | None) -> Answer:

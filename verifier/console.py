@@ -5,11 +5,8 @@ Imports are inside the functions where they cost much, as in :mod:`verifier.cli`
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import math
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -18,32 +15,27 @@ from typing import Any
 
 import click
 
-HOLDS, VIOLATED, WRONG_USE, UNKNOWN, REJECTED, CONTRADICTED, FAILED, INTERRUPTED = 0, 10, 2, 3, 4, 5, 70, 130
+from verifier.ending import (
+    CONTRADICTED,
+    FAILED,
+    HOLDS,
+    INTERRUPTED,
+    REJECTED,
+    UNKNOWN,
+    VIOLATED,
+    WRONG_USE,
+    complain,
+    say,
+    say_json,
+)
+
+__all__ = [
+    "CONTRADICTED", "FAILED", "FILE", "HOLDS", "INTERRUPTED", "REJECTED", "UNKNOWN", "VIOLATED", "WRONG_USE", "all_of",
+    "common_options", "complain", "exact_option", "jobs_option", "log", "say", "say_json", "seconds", "seed_option",
+    "strict_option", "time_left", "timeout_option",
+]
 
 log = logging.getLogger("verifier")
-
-
-def complain(sentence: str) -> None:
-    """One line on standard error."""
-    with contextlib.suppress(OSError):
-        print(f"verifier: {' '.join(sentence.split())}", file=sys.stderr)  # noqa: T201
-
-
-def say(text: str) -> None:
-    """Write to standard output.  A reader that has gone away is no failure: the exit code still tells the answer."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except OSError as error:
-        # What is left in the buffer must not be written again when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):
-            raise
-
-
-def say_json(value: object) -> None:
-    """Write JSON to standard output."""
-    say(json.dumps(value, indent=2) + "\n")
 
 
 def _verbose(_context: click.Context, _parameter: click.Parameter, value: bool) -> None:

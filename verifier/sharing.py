@@ -27,6 +27,8 @@ from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
+from verifier.ending import explain
+
 S = TypeVar("S")
 R = TypeVar("R")
 
@@ -78,6 +80,13 @@ class Returned:
 @dataclass(frozen=True)
 class Ready:
     """From a worker: it has started."""
+
+
+@dataclass(frozen=True)
+class Unprepared:
+    """From a worker: it could not start, for this reason."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -220,7 +229,11 @@ def work(pipe: Connection, task: Task[Any, Any], prepare: Callable[[], None] | N
                 os._exit(1)  # the parent is gone, or will find a worker gone that cannot be talked to
 
     if prepare is not None:
-        prepare()
+        try:
+            prepare()
+        except BaseException as error:
+            pipe.send(Unprepared(explain(error)))
+            return
     threading.Thread(target=receive, daemon=True).start()
     executor = SharingExecutor(pipe.send, inbox)
     pipe.send(Ready())
@@ -255,7 +268,7 @@ def _run(task: Task[Any, Any], payload: Any, executor: SharingExecutor) -> Done:
     except MemoryError:
         message, exhausted = "out of memory", True
     except BaseException as error:
-        message, details = f"{type(error).__name__}: {error}", traceback.format_exc()
+        message, details = explain(error), traceback.format_exc()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return Done(ending, value if ending is Ending.RETURNED else None, message, details,
                 time.process_time() - started, peak, exhausted)

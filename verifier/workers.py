@@ -27,7 +27,21 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
-from verifier.sharing import Done, Ending, Help, Helped, Helpers, Offer, Ready, Returned, Run, Task, Withdraw, work
+from verifier.sharing import (
+    Done,
+    Ending,
+    Help,
+    Helped,
+    Helpers,
+    Offer,
+    Ready,
+    Returned,
+    Run,
+    Task,
+    Unprepared,
+    Withdraw,
+    work,
+)
 
 S = TypeVar("S")
 R = TypeVar("R")
@@ -171,6 +185,8 @@ class _Pool:
         match message:
             case Ready():
                 worker.ready = True
+            case Unprepared(reason):
+                raise RuntimeError(f"a worker process could not start: {reason}")
             case Offer(ticket, unit):
                 worker.offers[ticket] = unit
             case Withdraw(ticket):
