@@ -278,3 +278,42 @@ def test_numbers_beyond_floats_are_decided(tmp_path):
     done = subprocess.run([sys.executable, "-m", "verifier", "verify", str(network), str(spec)],
                           capture_output=True, text=True, check=False)
     assert (done.stdout.splitlines()[0], done.returncode) == ("violated", 10)
+
+
+@pytest.mark.usefixtures("family")
+def test_a_witness_of_an_earlier_answer_does_not_stay(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["verify", "abs.onnx", "touches.vnnlib", "--witness", "w"]) == 10
+    assert "witness file: w" in capsys.readouterr().out.splitlines()
+    assert Path("w").exists()
+    assert cli.run(["verify", "abs.onnx", "strict.vnnlib", "--witness", "w"]) == 0
+    out, err = capsys.readouterr()
+    assert "witness" not in out
+    assert err == ("verifier: w: removed, it was written for an earlier answer and this one has no counterexample\n")
+    assert not Path("w").exists()
+
+
+def test_a_run_in_floats_that_leaves_the_box_is_told(family: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bounds = "(assert (>= X_0 0.1)) (assert (<= X_0 0.1))"  # no float32 number is 0.1
+    tiny.write_property(family / "point.vnnlib", "(assert (>= Y_0 0))", bounds=bounds)
+    assert cli.run(["verify", "abs.onnx", "point.vnnlib"]) == 10
+    assert ("onnxruntime in float32: does not violate the property, only because the rounded input is outside the "
+            "input constraints") in capsys.readouterr().out.splitlines()
+    assert cli.run(["verify", "abs.onnx", "point.vnnlib", "--json"]) == 10
+    said = json.loads(capsys.readouterr().out)["replay"]
+    assert (said["violates"], said["rounded_out"]) == (False, True)
+
+
+def test_a_run_in_floats_with_many_numbers_is_told_in_short() -> None:
+    from verifier.formats.replay import Replay
+    from verifier.properties.safety import Witness
+    from verifier.report import Answer, answer_text
+
+    x = tuple(Fraction(k, 7) for k in range(1, 20))
+    verdict = Verdict(Outcome.VIOLATED, "why", Witness(x, x, 0, 0))
+    names = [f"X_{k}" for k in range(len(x))]
+    nearest = tuple(Fraction(float(v)) for v in x)
+    lines = answer_text(Answer(verdict, names, names, Replay(nearest, nearest, "float64"), True), {}).splitlines()
+    told = lines[lines.index("onnxruntime in float64: violates the property too") + 1:]
+    assert len(told) == 2
+    assert told[0].startswith("  at the nearest float64 input: 17 inputs rounded, by at most about 1.")
+    assert told[1].startswith("  19 outputs, which differ from the exact ones by at most about 1.")

@@ -106,7 +106,7 @@ def test_range_of_an_empty_domain(capsys):
     ((), "either as --spec FILE or as --box LO:HI"),
     (("--box", "0:1", "--spec", "touches.vnnlib"), "either as --spec FILE or as --box LO:HI"),
     (("--spec", "missing.vnnlib"), "missing.vnnlib: a readable file was required"),
-    (("--box", "0:1", "--objective", "2*Y_1"), "the network has 1 outputs, Y_0 to Y_0: received Y_1"),
+    (("--box", "0:1", "--objective", "2*Y_1"), "the network has 1 output, Y_0 to Y_0: received Y_1"),
     (("--box", "0:1", "--objective", "Y_0*Y_0"), "character 4: a linear expression such as"),
     (("--box", "0:inf", "--engine", "propagate"), "an unbounded domain has no representation by vertices"),
     (("--box", "0:1", "--engine", "milp"), "is not one of"),

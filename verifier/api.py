@@ -112,8 +112,8 @@ def check(certificate: BinaryIO, network: LoadedNetwork | Network, property: Pro
     subject = _Subject.of(network, property)
     for key, value in subject.header().items():
         if header.get(key) != value:
-            raise InvalidCertificate(f"the certificate was made for another {key}: {value!r} was required, "
-                                     f"received {header.get(key)!r}")
+            raise InvalidCertificate(f"the certificate was made for {_OTHER[key]}: {_short(value)} was required, "
+                                     f"received {_short(header.get(key))}")
     theorems: list[Theorem] = []
     done = 0
     if header.get("verdict") == Outcome.VIOLATED.value:
@@ -177,6 +177,14 @@ def _write(stream: BinaryIO, subject: _Subject, verdict: Verdict, proofs: Iterab
             writer.end_proof()
     writer.close()
     return writer.bytes_written
+
+
+_OTHER = {"network": "another network", "queries": "another question", "files": "other files"}
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:197]}..."
 
 
 def _read_witness(header: dict[str, Any], queries: int) -> tuple[int, Point]:

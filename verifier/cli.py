@@ -169,8 +169,14 @@ def verify(net: Path, spec: Path, *, engine: str, timeout: float | None, certifi
             sample.file.write(competition_witness(verdict.witness.x, verdict.witness.y, prop.input_names,
                                                   prop.output_names).encode())
             sample.commit()
+    if witness is not None and verdict.witness is None and witness.is_file():
+        witness.unlink()
+        complain(f"{witness}: removed, it was written for an earlier answer and this one has no counterexample")
+    if proof is not None and verdict.outcome is Outcome.UNKNOWN and certificate is not None and certificate.is_file():
+        complain(f"{certificate}: left as it was, it is not the proof of this answer")
     written = certificate if verdict.outcome is not Outcome.UNKNOWN else None
-    facts = {"seed": seed, "certificate": None if written is None else str(written)}
+    facts = {"seed": seed, "certificate": None if written is None else str(written),
+             "witness_file": None if witness is None or verdict.witness is None else str(witness)}
     _tell(_answer(verdict, network, prop), facts, network, started, as_json)
     return {Outcome.HOLDS: HOLDS, Outcome.VIOLATED: VIOLATED, Outcome.UNKNOWN: UNKNOWN}[verdict.outcome]
 
@@ -290,9 +296,12 @@ def _answer(verdict: Verdict, network: LoadedNetwork, prop: Property | None) -> 
         return Answer(verdict, inputs, outputs)
     if verdict.witness is None:
         return Answer(verdict, prop.input_names, prop.output_names)
-    replayed = replay(network.model_bytes, network.input_name, network.input_shape, verdict.witness.x)
-    violates = any(replayed.satisfies(query) for query in prop.queries(network.network))
-    return Answer(verdict, prop.input_names, prop.output_names, replayed, violates)
+    queries = prop.queries(network.network)
+    replayed = replay(network.model_bytes, network.input_name, network.input_shape, verdict.witness.x,
+                      queries[verdict.witness.query].domain)
+    violates = any(replayed.satisfies(query) for query in queries)
+    rounded_out = not violates and any(replayed.satisfies(query, outputs_only=True) for query in queries)
+    return Answer(verdict, prop.input_names, prop.output_names, replayed, violates, rounded_out)
 
 
 def _tell(answer: Answer, facts: dict[str, Any], network: LoadedNetwork, started: float, as_json: bool) -> None:
@@ -304,5 +313,5 @@ def _tell(answer: Answer, facts: dict[str, Any], network: LoadedNetwork, started
         say_json(answer_json(answer, {**facts, "digest": network.network.digest, "seconds": seconds}))
     else:
         time_spent = f"{seconds:.2f} s ({costs.search_seconds:.2f} search, {costs.check_seconds:.2f} check)"
-        shown = {name: str(value) for name, value in facts.items() if value is not None}
+        shown = {name.replace("_", " "): str(value) for name, value in facts.items() if value is not None}
         say(answer_text(answer, {**shown, "time": time_spent}))

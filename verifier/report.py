@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from verifier.formats.onnx import LoadedNetwork
 from verifier.formats.replay import Replay
-from verifier.formats.witness import format_rational
+from verifier.formats.witness import counted, format_rational
 from verifier.kernel.network import Layer
+from verifier.kernel.rational import ceil_float
 from verifier.properties.output_range import Extremum, Kind, Range
 from verifier.properties.safety import Verdict
 from verifier.results import Row, Summary
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from verifier.sets import Reach
 
 Json = dict[str, Any]
+
+MANY = 10  # numbers of a replay that are shown one by one
 
 
 def quotient(value: Fraction) -> str:
@@ -37,13 +40,15 @@ def quotient(value: Fraction) -> str:
 @dataclass(frozen=True)
 class Answer:
     """A verdict with what is needed to tell it: the names of the variables, the run in floating point of its witness if
-    there was one, and whether that run violates the property too."""
+    there was one, whether that run violates the property too, and whether it fails to only because the floating-point
+    input is outside the property's input constraints."""
 
     verdict: Verdict
     input_names: Sequence[str]
     output_names: Sequence[str]
     replayed: Replay | None = None
     violates: bool = False
+    rounded_out: bool = False
 
 
 def answer_text(answer: Answer, facts: Mapping[str, str]) -> str:
@@ -54,13 +59,13 @@ def answer_text(answer: Answer, facts: Mapping[str, str]) -> str:
         lines += ["counterexample:", *_assignments(answer.input_names, verdict.witness.x)]
         lines += ["exact outputs:", *_assignments(answer.output_names, verdict.witness.y)]
         if answer.replayed is not None:
-            lines += _replay_lines(answer, answer.replayed, verdict.witness.x)
+            lines += _replay_lines(answer, answer.replayed, verdict.witness.x, verdict.witness.y)
     if verdict.arithmetic:
         costs = verdict.statistics
         parts = [f"checked in {verdict.arithmetic}"]
-        parts += [f"{count:,} {what}" for count, what in
-                  ((costs.boxes, "boxes"), (costs.exact_leaves, "exact leaves"),
-                   (costs.linear_programs, "linear programs"), (costs.certificate_bytes, "certificate bytes")) if count]
+        parts += [counted(count, *words) for count, *words in
+                  ((costs.boxes, "box", "boxes"), (costs.exact_leaves, "exact leaf", "exact leaves"),
+                   (costs.linear_programs, "linear program"), (costs.certificate_bytes, "certificate byte")) if count]
         lines.append(f"proof: {', '.join(parts)}")
     lines += [f"{name}: {value}" for name, value in facts.items()]
     return "\n".join(lines) + "\n"
@@ -70,16 +75,28 @@ def _assignments(names: Sequence[str], values: Sequence[Fraction]) -> list[str]:
     return [f"  {name} = {format_rational(value)}" for name, value in zip(names, values, strict=True)]
 
 
-def _replay_lines(answer: Answer, replayed: Replay, x: Sequence[Fraction]) -> list[str]:
+def _replay_lines(answer: Answer, replayed: Replay, x: Sequence[Fraction], y: Sequence[Fraction]) -> list[str]:
     if replayed.x is None or replayed.y is None:
         return [f"onnxruntime: {replayed.note}"]
     word = "violates the property too" if answer.violates else "does not violate the property"
-    rounded = [f"{name} = {format_rational(used)}"
-               for name, used, exact in zip(answer.input_names, replayed.x, x, strict=True) if used != exact]
-    lines = [f"onnxruntime in {replayed.precision}: {word}"]
-    if rounded:
-        lines.append(f"  at the nearest {replayed.precision} input: {', '.join(rounded)}")
+    why = ", only because the rounded input is outside the input constraints" if answer.rounded_out else ""
+    lines = [f"onnxruntime in {replayed.precision}: {word}{why}"]
+    rounded = [(name, used, exact) for name, used, exact in zip(answer.input_names, replayed.x, x, strict=True)
+               if used != exact]
+    if len(rounded) > MANY:
+        lines.append(f"  at the nearest {replayed.precision} input: {len(rounded):,} inputs rounded, by at most "
+                     f"{_size(max(abs(used - exact) for _, used, exact in rounded))}")
+    elif rounded:
+        shown = ", ".join(f"{name} = {format_rational(used)}" for name, used, _ in rounded)
+        lines.append(f"  at the nearest {replayed.precision} input: {shown}")
+    if len(replayed.y) > MANY and len(replayed.y) == len(y):
+        gap = max(abs(used - exact) for used, exact in zip(replayed.y, y, strict=True))
+        return [*lines, f"  {len(y):,} outputs, which differ from the exact ones by at most {_size(gap)} (all: --json)"]
     return lines + _assignments(_replay_names(answer, replayed.y), replayed.y)
+
+
+def _size(value: Fraction) -> str:
+    return f"about {ceil_float(value):.1e}" if value else "0"
 
 
 def _replay_names(answer: Answer, y: Sequence[Fraction]) -> Sequence[str]:
@@ -100,7 +117,8 @@ def answer_json(answer: Answer, facts: Json) -> Json:
                              "query": verdict.witness.query, "disjunct": verdict.witness.disjunct}
     if replayed is not None:
         y = replayed.y
-        result["replay"] = {"violates": answer.violates, "precision": replayed.precision, "note": replayed.note,
+        result["replay"] = {"violates": answer.violates, "rounded_out": answer.rounded_out,
+                            "precision": replayed.precision, "note": replayed.note,
                             "inputs": None if replayed.x is None else _named(answer.input_names, replayed.x),
                             "outputs": None if y is None else _named(_replay_names(answer, y), y)}
     return {**result, **facts}
@@ -157,7 +175,8 @@ def range_text(ranges: Sequence[Range], facts: Mapping[str, str]) -> str:
     ends = [end for found in ranges for end in (found.minimum, found.maximum)]
     arithmetics = sorted({end.arithmetic for end in ends if end.arithmetic})
     if arithmetics:
-        lines.append(f"proof: checked in {' and '.join(arithmetics)}, {sum(end.boxes for end in ends):,} boxes")
+        boxes = counted(sum(end.boxes for end in ends), "box", "boxes")
+        lines.append(f"proof: checked in {' and '.join(arithmetics)}, {boxes}")
     return "\n".join([*lines, *(f"{name}: {value}" for name, value in facts.items())]) + "\n"
 
 
@@ -232,15 +251,15 @@ def summary_text(summary: Summary, wrong: Sequence[tuple[Row, str]], undecided: 
     """The end of a suite: decided and all instances on the first line, then the table, then what deserves a look."""
     s = summary
     table = {
-        "decided": f"{s.decided} of {s.instances}: {s.holds} hold, {s.violated} violated",
-        "undecided": f"{s.instances - s.decided}: {s.timeouts} timeouts, {s.errors} errors",
+        "decided": f"{s.decided} of {s.instances}: {counted(s.holds, 'holds', 'hold')}, {s.violated} violated",
+        "undecided": f"{s.instances - s.decided}: {counted(s.timeouts, 'timeout')}, {counted(s.errors, 'error')}",
         "wrong": f"{s.wrong} of {s.compared} compared with expected.csv",
         "CPU seconds": f"{s.cpu_seconds:.2f} in total, {s.median_cpu_seconds:.3f} median",
         "check seconds": f"{s.check_seconds:.2f}",
         "wall seconds": f"{s.wall_seconds:.2f}",
         "worst instance": f"{s.worst_cpu_seconds:.2f} CPU seconds, {s.worst}",
         "boxes": f"{s.boxes:,}",
-        "certificates": f"{s.certificate_bytes:,} bytes",
+        "certificates": f"{counted(s.certificate_bytes, 'byte')}",
         "peak memory": f"{s.peak_mib:.0f} MiB in one worker",
     }
     lines = [f"{s.decided}/{s.instances}"]

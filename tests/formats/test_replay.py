@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from verifier.formats.replay import Replay, nearest_float, replay
+from verifier.formats.replay import Replay, float_within, nearest_float, replay
 from verifier.kernel.network import Network
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.query import Query
@@ -146,3 +146,42 @@ def test_no_float32_is_nearer(value: Fraction) -> None:
         with np.errstate(all="ignore"):
             neighbour = np.nextafter(found, np.float32(direction))
         assert not np.isfinite(neighbour) or abs(Fraction(neighbour.item()) - value) >= distance
+
+
+def test_the_float_is_taken_inside_the_box_where_one_is() -> None:
+    tenth = Fraction(1, 10)
+    above = Fraction(np.float32(0.1).item())
+    below = Fraction(np.nextafter(np.float32(0.1), np.float32(0)).item())
+    assert below < tenth < above
+    assert above - tenth < tenth - below
+    result = replay(model([1, 2]), "x", [1, 2], (tenth, tenth), Box.from_bounds([0, tenth], [tenth, 1]))
+    assert result.x == (below, above)
+    result = replay(model([1, 2]), "x", [1, 2], (tenth, tenth), Box.from_bounds([tenth, tenth], [tenth, tenth]))
+    assert result.x == (above, above)
+
+
+@given(st.fractions(-10, 10), st.fractions(0, 1).map(lambda v: v**8), st.fractions(0, 1).map(lambda v: v**8))
+def test_a_float_within_is_within(value: Fraction, left: Fraction, right: Fraction) -> None:
+    found = Fraction(float_within(value, np.float32, value - left, value + right).item())
+    above = Fraction(np.nextafter(np.float32(float(value - left)), np.float32(-np.inf)).item())
+    candidates = []
+    while above <= value + right and len(candidates) < 5:
+        if above >= value - left:
+            candidates.append(above)
+        above = Fraction(np.nextafter(np.float32(above), np.float32(np.inf)).item())
+    if candidates:
+        assert value - left <= found <= value + right
+    else:
+        assert found == Fraction(nearest_float(value, np.float32).item())
+
+
+def test_whether_only_the_rounded_input_is_wrong() -> None:
+    result = replay(model([1, 2]), "x", [1, 2], point("1/3", 0), Box.from_bounds([0, 0], [Fraction(1, 3)] * 2))
+    assert result.x is not None
+    assert result.x[0] < Fraction(1, 3)
+    first_output, first_input = point(0, 0, 1, 0, 0), point(1, 0, 0, 0, 0)
+    outside = query(HalfSpace(first_output, Fraction(2)), HalfSpace(first_input, Fraction(1, 4)))
+    assert not result.satisfies(outside)
+    assert result.satisfies(outside, outputs_only=True)
+    assert result.satisfies(query(HalfSpace(first_output, Fraction(2)), upper=Fraction(1, 4)), outputs_only=True)
+    assert not result.satisfies(query(HalfSpace(first_output, Fraction(0)), upper=Fraction(1, 4)), outputs_only=True)

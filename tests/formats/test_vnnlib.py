@@ -177,7 +177,7 @@ def test_queries_compare_the_numbers_of_inputs_and_outputs() -> None:
     network = Network.from_arrays([[[1, 2], [3, 4], [5, 6]]], [[0, 0, 0]])
     with pytest.raises(InputError, match=r"^<text>: the property declares 3 inputs, the network has 2$"):
         read("", 3, 3).queries(network)
-    with pytest.raises(InputError, match=r"^<text>: the property declares 1 outputs, the network has 3$"):
+    with pytest.raises(InputError, match=r"^<text>: the property declares 1 output, the network has 3$"):
         read("", 2, 1).queries(network)
 
 

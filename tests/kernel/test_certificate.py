@@ -93,7 +93,8 @@ def test_several_proofs_are_kept_apart():
 @pytest.mark.parametrize("data", [
     b"", b"x", MAGIC, MAGIC[:-1] + b"x", MAGIC + b"\1", head(b""), head(b"[]"), head(b"1"), head(b"{"),
     head(b"\xff\xfe"),
-    head(b"{}"), head(b'{"version":2}'), head(b'{"version":"1"}'), head(b'{"version":null}'), head(b"[" * 10**5),
+    head(b"{}"), head(b'{"version":2}'), head(b'{"version":"1"}'), head(b'{"version":null}'), head(b'{"version":true}'),
+    head(b'{"version":1.0}'), head(b'{"version":[1]}'), head(b"[" * 10**5),
     head(b'{"version":' + b"9" * 10**4 + b"}"), MAGIC + struct.pack("<I", MAX_HEADER_BYTES + 1) + b" " * 100,
     MAGIC + struct.pack("<I", 2**32 - 1), head() + struct.pack("<I", 5),
     head() + struct.pack("<I", MAX_FRAME_BYTES + 1), head() + struct.pack("<I", 2**32 - 1), head() + frame(b"hello"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from verifier.formats.errors import InputError
 from verifier.formats.numbers import parse_number
 from verifier.formats.vnnlib import Property
+from verifier.formats.witness import counted
 from verifier.kernel.network import Network
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.query import Query
@@ -46,7 +47,8 @@ def parse_box(text: str, inputs: int) -> Box:
 def whole_box(network: Network, box: Box) -> Query:
     """The query whose points are those of the box.  Raises InputError when the network has other inputs."""
     if box.dimension != network.inputs:
-        raise InputError(f"the network has {network.inputs} inputs, the box {box.dimension} coordinates")
+        raise InputError(f"the network has {counted(network.inputs, 'input')}, the box "
+                         f"{counted(box.dimension, 'coordinate')}")
     return Query(network, box, ((),))
 
 

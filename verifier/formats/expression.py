@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from verifier.formats.errors import InputError
 from verifier.formats.numbers import parse_number
+from verifier.formats.witness import counted
 from verifier.kernel.rational import Point
 
 MAX_LENGTH = 1_000_000
@@ -63,10 +64,10 @@ def parse_expression(text: str, inputs: int, outputs: int) -> LinearExpression:
 
 
 def _position(name: str, inputs: int, outputs: int) -> int:
-    count, what, first = (inputs, "inputs", 0) if name[0] == "X" else (outputs, "outputs", inputs)
+    count, what, first = (inputs, "input", 0) if name[0] == "X" else (outputs, "output", inputs)
     digits = name[2:].lstrip("0") or "0"
     if len(digits) > 9 or int(digits) >= count:
-        raise InputError(f"the network has {count} {what}, {name[0]}_0 to {name[0]}_{count - 1}: "
+        raise InputError(f"the network has {counted(count, what)}, {name[0]}_0 to {name[0]}_{count - 1}: "
                          f"received {_short(name)}")
     return first + int(digits)
 

@@ -27,6 +27,7 @@ from verifier.formats.lowering import chain
 from verifier.formats.onnx_files import read_model
 from verifier.formats.onnx_operators import OPERATORS, Operator
 from verifier.formats.onnx_tensors import FLOATS, constant, printable, type_name
+from verifier.formats.witness import counted
 from verifier.kernel.network import Network
 
 MAX_NODES = 20_000
@@ -245,7 +246,7 @@ def _line(place: str, inputs: Sequence[Affine], result: Value) -> str:
     for block, term in result.terms.items():
         if block.pre is not None and block not in before:
             kinds = [{0: "ReLU", 1: "linear"}.get(slope, f"slope {slope}") for slope in dict.fromkeys(block.slope)]
-            made.append(f"{block.size} {' and '.join(kinds)} units")
+            made.append(counted(block.size, f"{' and '.join(kinds)} unit"))
         elif not isinstance(term, Monomial) and term is not before.get(block):
             made.append(f"a {term.shape[0]} x {term.shape[1]} matrix")
     return f"{shapes} as {' and '.join(made)}" if made else shapes

@@ -3,7 +3,8 @@
 Theory.  The verdict speaks of the network as a function over the reals.  What is deployed computes in float32, which is
 a different function: a rational counterexample may have no float32 neighbour that violates the property, and rounding
 inside the network may move the output across a thin margin.  So each reported counterexample is also run as float32 by
-onnxruntime, from the float32 point nearest to it, and the result is reported beside the verdict, never instead of it.
+onnxruntime, from the float32 point nearest to it (of those inside the input box, if there are any), and the result is
+reported beside the verdict, never instead of it.
 A replay that cannot be made says why, and takes nothing away from the proof.
 
 This is the only file that imports onnxruntime, and it does so when the first replay is asked for.
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from verifier.kernel.polyhedron import Box
 from verifier.kernel.query import Query
 from verifier.kernel.rational import Point
 
@@ -44,17 +46,20 @@ class Replay:
     precision: str = ""
     note: str = ""
 
-    def satisfies(self, query: Query) -> bool:
+    def satisfies(self, query: Query, *, outputs_only: bool = False) -> bool:
         """Whether the input used lies in the query's domain and, with the outputs of the run, in one of its disjuncts,
-        all taken exactly.  False when there is no run."""
+        all taken exactly; with ``outputs_only`` whether the half-spaces of a disjunct that speak of outputs are true.
+        False when there is no run."""
         if self.x is None or self.y is None or len(self.y) != query.network.outputs:
             return False
-        vector = self.x + self.y
-        return query.domain.contains(self.x) and any(all(h.contains(vector) for h in d) for d in query.disjuncts)
+        vector, inputs = self.x + self.y, len(self.x)
+        return (outputs_only or query.domain.contains(self.x)) and any(
+            all(h.contains(vector) for h in d if not outputs_only or any(h.normal[inputs:])) for d in query.disjuncts)
 
 
-def replay(model_bytes: bytes, input_name: str, input_shape: Sequence[int | str | None], x: Point) -> Replay:
-    """Run the model on the floating-point input nearest to ``x``.
+def replay(model_bytes: bytes, input_name: str, input_shape: Sequence[int | str | None], x: Point,
+           box: Box | None = None) -> Replay:
+    """Run the model on the floating-point input nearest to ``x``, of those inside ``box`` where it has any.
 
     ``input_shape`` is the model's; dynamic dimensions (None, a name, or not positive) are taken as 1.  The input has
     the model's own type: float32, for most.  Nothing is raised for a model that cannot be run: the note tells.
@@ -78,7 +83,8 @@ def replay(model_bytes: bytes, input_name: str, input_shape: Sequence[int | str 
         return Replay(None, None, note=f"not replayed: a floating-point input {input_name!r} was required, the model's "
                                        f"inputs are {found}")
     name = precision.__name__
-    used = np.array([nearest_float(v, precision) for v in x], dtype=precision)
+    sides = [(None, None)] * len(x) if box is None else zip(box.lower, box.upper, strict=True)
+    used = np.array([float_within(v, precision, *ends) for v, ends in zip(x, sides, strict=True)], dtype=precision)
     if not np.isfinite(used).all():
         return Replay(None, None, name, f"not replayed: an input of the counterexample is too large for {name}")
     point = tuple(Fraction(v.item()) for v in used)
@@ -110,6 +116,20 @@ def nearest_float(value: Fraction, precision: type[np.floating[Any]]) -> np.floa
         return guess
     finite = [v for v in neighbours if np.isfinite(v)]
     return min(finite, key=lambda v: (abs(Fraction(v.item()) - value), _is_odd(v)))
+
+
+def float_within(value: Fraction, precision: type[np.floating[Any]], lower: Fraction | None,
+                 upper: Fraction | None) -> np.floating[Any]:
+    """The number of the given type in ``[lower, upper]`` nearest to ``value``, which lies there; when there is none
+    between these ends (None: no end), the nearest number of all."""
+    nearest = nearest_float(value, precision)
+    if not np.isfinite(nearest):
+        return nearest
+    with np.errstate(all="ignore"):
+        neighbours = [np.nextafter(nearest, precision(side)) for side in (-np.inf, np.inf)]
+    inside = [v for v in (nearest, *neighbours) if np.isfinite(v) and (lower is None or Fraction(v.item()) >= lower)
+              and (upper is None or Fraction(v.item()) <= upper)]
+    return min(inside, key=lambda v: abs(Fraction(v.item()) - value), default=nearest)
 
 
 def _is_odd(value: np.floating[Any]) -> bool:

@@ -34,6 +34,7 @@ from verifier.formats.constraints import (
 )
 from verifier.formats.errors import InputError
 from verifier.formats.vnnlib_syntax import Reader
+from verifier.formats.witness import counted
 from verifier.kernel.network import Network
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.query import Disjunct, Query
@@ -71,10 +72,11 @@ class Property:
 
     def queries(self, network: Network) -> tuple[Query, ...]:
         """One kernel query for each case.  Raises InputError when the network's inputs or outputs are not as many."""
-        for what, names, count in (("inputs", self.input_names, network.inputs),
-                                   ("outputs", self.output_names, network.outputs)):
+        for what, names, count in (("input", self.input_names, network.inputs),
+                                   ("output", self.output_names, network.outputs)):
             if len(names) != count:
-                raise InputError(f"{self.path}: the property declares {len(names)} {what}, the network has {count}")
+                raise InputError(f"{self.path}: the property declares {counted(len(names), what)}, the network has "
+                                 f"{count}")
         return tuple(Query(network, case.box, case.disjuncts) for case in self.cases)
 
 

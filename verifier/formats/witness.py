@@ -55,6 +55,15 @@ def competition_witness(x: Sequence[Fraction], y: Sequence[Fraction], input_name
     return "sat\n(" + "\n ".join(lines) + ")\n"
 
 
+def counted(number: int, one: str, more: str = "") -> str:
+    """A number and its noun, which in the plural is ``more``, or ``one`` with an s.
+
+    >>> counted(1, "box", "boxes"), counted(2000, "unit")
+    ('1 box', '2,000 units')
+    """
+    return f"{number:,} {one if number == 1 else more or one + 's'}"
+
+
 def _finite_decimal(value: Fraction, digits: int) -> Decimal | None:
     """The decimal equal to ``value`` if it has one of at most ``digits`` significant digits, without trailing zeros."""
     context = _context(digits)

@@ -188,8 +188,9 @@ class CertificateReader:
             raise InvalidCertificate("the header is not JSON") from error
         if not isinstance(header, dict):
             raise InvalidCertificate("the header is not a JSON object")
-        if header.get("version") != VERSION:
-            raise InvalidCertificate(f"certificate version {VERSION} is required, received {header.get('version')!r}")
+        version = header.get("version")
+        if type(version) is not int or version != VERSION:  # to Python, true and 1.0 are equal to 1
+            raise InvalidCertificate(f"certificate version {VERSION} is required, received {version!r}")
         self.header: dict[str, Any] = header
 
     def proof(self) -> Iterator[Block]:
