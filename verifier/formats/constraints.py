@@ -67,15 +67,16 @@ def true() -> Disjunction:
 def combine(added: Sequence[Linear], subtracted: Sequence[Linear] = ()) -> Linear:
     """``sum(added) - sum(subtracted)``, exactly."""
     coefficients: dict[Variable, Fraction] = {}
-    constant = Fraction(0)
-    for term in added:
-        constant = _limited(constant + term.constant)
-        for variable, coefficient in term.coefficients.items():
-            coefficients[variable] = _limited(coefficients.get(variable, _ZERO) + coefficient)
-    for term in subtracted:
-        constant = _limited(constant - term.constant)
-        for variable, coefficient in term.coefficients.items():
-            coefficients[variable] = _limited(coefficients.get(variable, _ZERO) - coefficient)
+    constant = _ZERO
+    # Long sums mostly meet a variable once, and no constant but zero: then there is nothing to add.
+    for terms, negative in ((added, False), (subtracted, True)):
+        for term in terms:
+            if term.constant:
+                constant = _limited(constant - term.constant if negative else constant + term.constant)
+            for variable, coefficient in term.coefficients.items():
+                own = -coefficient if negative else coefficient
+                present = coefficients.get(variable)
+                coefficients[variable] = own if present is None else _limited(present + own)
     return Linear({v: c for v, c in coefficients.items() if c}, constant)
 
 
@@ -83,10 +84,10 @@ def multiply(factors: Sequence[Linear]) -> Linear:
     """The product; raises ConstraintError when two factors contain variables."""
     if sum(bool(f.coefficients) for f in factors) > 1:
         raise ConstraintError("a linear term was required, received a product of two terms with variables")
-    scale = Fraction(1)
+    scale = _ONE
     for factor in factors:
         if not factor.coefficients:
-            scale = _limited(scale * factor.constant)
+            scale = factor.constant if scale is _ONE else _limited(scale * factor.constant)
     return _scaled(next((f for f in factors if f.coefficients), Linear({}, Fraction(1))), scale)
 
 
@@ -107,24 +108,47 @@ def compare(left: Linear, relation: str, right: Linear, negated: bool) -> Disjun
 
     A negated equality is a disjunction of two strict inequalities; a comparison without variables is evaluated.
     """
-    difference = combine((left,), (right,))
     relations = _NEGATIONS[relation] if negated else (relation,)
-    if not difference.coefficients:
-        return true() if any(_EVALUATE[r](difference.constant) for r in relations) else []
-    variables = sorted(difference.coefficients.items())
-    divisor = math.gcd(*(c.numerator for _, c in variables)) * (1 if variables[0][1] > 0 else -1)
-    scale = Fraction(math.lcm(*(c.denominator for _, c in variables)), divisor)
-    if scale == 1:
-        direction, bound = tuple((v, c.numerator) for v, c in variables), -difference.constant
-    else:
-        direction = tuple((v, _limited(c * scale).numerator) for v, c in variables)
-        bound = _limited(-difference.constant * scale)
+    coefficients, bound = left.coefficients, right.constant
+    if right.coefficients or left.constant:
+        difference = combine((left,), (right,))
+        coefficients, bound = difference.coefficients, -difference.constant
+    if not coefficients:
+        return true() if any(_EVALUATE[r](-bound) for r in relations) else []
+    direction, scale = _direction(coefficients)
+    if scale is not _ONE:
+        bound = _limited(bound * scale)
+    mirrored = scale is not _ONE and scale < 0
     single_input = len(direction) == 1 and direction[0][0][0] == INPUT
     result = []
     for r in relations:
-        constraint = {direction: _interval(_MIRRORED[r] if scale < 0 else r, bound)}
+        constraint = {direction: _interval(_MIRRORED[r] if mirrored else r, bound)}
         result.append(Conjunction(constraint, {}) if single_input else Conjunction({}, constraint))
     return result
+
+
+def _direction(coefficients: dict[Variable, Fraction]) -> tuple[Direction, Fraction]:
+    """The primitive vector, and the factor that makes it of the coefficients."""
+    if len(coefficients) == 1:
+        ((variable, coefficient),) = coefficients.items()
+        return ((variable, 1),), _ONE if coefficient == 1 else 1 / coefficient
+    variables = sorted(coefficients.items())
+    numerators, denominators = zip(*(c.as_integer_ratio() for _, c in variables), strict=True)
+    common = 1
+    for denominator in denominators:
+        if denominator != common:
+            common = math.lcm(common, denominator)
+            if common.bit_length() > 2 * MAX_BITS:  # then an entry would have more than MAX_BITS
+                raise ConstraintError(_TOO_LARGE)
+    if common > 1:
+        numerators = tuple(n * (common // d) for n, d in zip(numerators, denominators, strict=True))
+    divisor = math.gcd(*numerators) * (1 if numerators[0] > 0 else -1)
+    if divisor != 1:
+        numerators = tuple(n // divisor for n in numerators)
+    if max(map(int.bit_length, numerators)) > MAX_BITS:
+        raise ConstraintError(_TOO_LARGE)
+    scale = _ONE if common == divisor == 1 else Fraction(common, divisor)
+    return tuple((v, n) for (v, _), n in zip(variables, numerators, strict=True)), scale
 
 
 def disjoin(parts: Sequence[Disjunction]) -> Disjunction:
@@ -166,7 +190,8 @@ def conjoin(parts: Sequence[Disjunction]) -> Disjunction:
     return result
 
 
-_ZERO = Fraction(0)
+_ZERO, _ONE = Fraction(0), Fraction(1)
+_TOO_LARGE = f"numbers of at most {MAX_BITS} bits were required, received an expression with larger ones"
 _NEGATIONS = {"<=": (">",), "<": (">=",), ">=": ("<",), ">": ("<=",), "=": ("<", ">")}
 _MIRRORED = {"<=": ">=", "<": ">", ">=": "<=", ">": "<", "=": "="}
 _EVALUATE = {"<=": lambda v: v <= 0, "<": lambda v: v < 0, ">=": lambda v: v >= 0, ">": lambda v: v > 0,
@@ -200,24 +225,27 @@ def _narrow(target: Intervals, other: Intervals) -> bool:
 
 def _intersection(first: Interval, second: Interval) -> Interval | None:
     # At equal values the strict end is the tighter one.
-    lower = max((i.lower for i in (first, second) if i.lower is not None), default=None)
-    upper = min((i.upper for i in (first, second) if i.upper is not None), default=None,
-                key=lambda end: (end[0], not end[1]))
-    if lower is not None and upper is not None and (
-            lower[0] > upper[0] or (lower[0] == upper[0] and (lower[1] or upper[1]))):
+    lower, upper = first.lower or second.lower, first.upper or second.upper
+    if first.lower is not None and second.lower is not None:
+        lower = max(first.lower, second.lower)
+    if first.upper is not None and second.upper is not None:
+        upper = min(first.upper, second.upper, key=lambda end: (end[0], not end[1]))
+    if lower is not None and upper is not None and not lower[0] < upper[0] and (
+            lower[0] > upper[0] or lower[1] or upper[1]):
         return None
     return Interval(lower, upper)
 
 
 def _scaled(term: Linear, scale: Fraction) -> Linear:
-    coefficients = {v: _limited(c * scale) for v, c in term.coefficients.items()} if scale else {}
-    return Linear(coefficients, _limited(term.constant * scale))
+    if not scale:
+        return Linear({}, _ZERO)
+    coefficients = {v: scale if c == 1 else _limited(c * scale) for v, c in term.coefficients.items()}
+    return Linear(coefficients, _limited(term.constant * scale) if term.constant else _ZERO)
 
 
 def _limited(value: Fraction) -> Fraction:
     if max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_BITS:
-        raise ConstraintError(f"numbers of at most {MAX_BITS} bits were required, received an expression with larger "
-                              f"ones")
+        raise ConstraintError(_TOO_LARGE)
     return value
 
 

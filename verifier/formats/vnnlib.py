@@ -38,6 +38,7 @@ from verifier.formats.witness import counted
 from verifier.kernel.network import Network
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.query import Disjunct, Query
+from verifier.kernel.rational import Point
 
 MAX_BYTES = 256 * 2**20
 
@@ -128,18 +129,23 @@ def _count(reader: Reader, kind: int, letter: str) -> int:
 def _cases(conjunctions: list[Conjunction], inputs: int, outputs: int) -> tuple[Case, ...]:
     """Group by box; boxes, and disjuncts within a box, in order of first appearance and without repetition."""
     half_spaces = _HalfSpaces(inputs, outputs)
-    groups: dict[Box, dict[object, Disjunct]] = {}
+    groups: dict[object, tuple[Box, dict[object, Disjunct]]] = {}
     # Disjuncts that share a box share the object: boxes with many inputs are built and hashed once.
-    known: dict[int, tuple[dict[object, Disjunct], Disjunct, frozenset[HalfSpace]]] = {}
-    for box, rows in conjunctions:
-        if id(box) not in known:
-            strict_bounds = tuple(half_spaces.of(box, strict_only=True))
-            known[id(box)] = groups.setdefault(_box(box, inputs), {}), strict_bounds, frozenset(strict_bounds)
-        group, strict_bounds, strict_set = known[id(box)]
-        key = strict_set, frozenset(rows.items())
-        if key not in group:
-            group[key] = strict_bounds + tuple(half_spaces.of(rows))
-    return tuple(Case(box, tuple(group.values())) for box, group in groups.items())
+    known: dict[int, tuple[dict[object, Disjunct], Disjunct]] = {}
+    for bounds, rows in conjunctions:
+        if id(bounds) not in known:
+            box = _box(bounds, inputs)
+            _, group = groups.setdefault(_ratios(box), (box, {}))
+            known[id(bounds)] = group, tuple(half_spaces.of(bounds, strict_only=True))
+        group, strict_bounds = known[id(bounds)]
+        disjunct = strict_bounds + tuple(half_spaces.of(rows))
+        group.setdefault(frozenset(map(id, disjunct)), disjunct)  # equal half-spaces are one object
+    return tuple(Case(box, tuple(group.values())) for box, group in groups.values())
+
+
+def _ratios(box: Box) -> object:
+    """What stands for the box in a dictionary: integers are hashed much faster than fractions."""
+    return tuple(None if end is None else end.as_integer_ratio() for side in (box.lower, box.upper) for end in side)
 
 
 def _box(bounds: Intervals, inputs: int) -> Box:
@@ -157,7 +163,8 @@ class _HalfSpaces:
     def __init__(self, inputs: int, outputs: int) -> None:
         self._inputs = inputs
         self._zeros = [Fraction(0)] * (inputs + outputs)
-        self._known: dict[tuple[Direction, int, Fraction, bool], HalfSpace] = {}
+        self._normals: dict[tuple[Direction, int], Point] = {}
+        self._known: dict[tuple[int, int, int, bool], HalfSpace] = {}
 
     def of(self, intervals: Intervals, strict_only: bool = False) -> Iterator[HalfSpace]:
         """The half-spaces of all ends, or of the strict ones, in order."""
@@ -167,12 +174,15 @@ class _HalfSpaces:
                     yield self._half_space(direction, sign, *end)
 
     def _half_space(self, direction: Direction, sign: int, value: Fraction, strict: bool) -> HalfSpace:
-        key = (direction, sign, value, strict)
-        if key not in self._known:
-            normal = self._zeros.copy()
+        normal = self._normals.get((direction, sign))
+        if normal is None:
+            entries = self._zeros.copy()
             for (kind, index), coefficient in direction:
-                normal[index if kind == INPUT else self._inputs + index] = Fraction(sign * coefficient)
-            self._known[key] = HalfSpace(tuple(normal), sign * value, strict)
+                entries[index if kind == INPUT else self._inputs + index] = Fraction(sign * coefficient)
+            normal = self._normals[direction, sign] = tuple(entries)
+        key = (id(normal), *value.as_integer_ratio(), strict)
+        if key not in self._known:
+            self._known[key] = HalfSpace(normal, value if sign > 0 else -value, strict)
         return self._known[key]
 
 

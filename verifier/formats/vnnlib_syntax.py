@@ -26,8 +26,13 @@ MAX_NESTING = 1_000
 MAX_DIGITS = 3_900  # of a number written out without an exponent; see constraints.MAX_BITS
 
 # Blanks and comments, then a token or the end; possessive, so that no text makes it backtrack.
-_TOKEN = re.compile(r"(?:\s|;[^\n]*+)*+(?:([()])|([^\s();\"|]++)|(\"[^\"]*+\"|\|[^|]*+\|)|(.)|\Z)", re.A | re.S)
-_PARENTHESIS, _WORD, _QUOTED = 1, 2, 3
+_BLANK = r"(?:\s|;[^\n]*+)*+"
+_ANY_WORD = r"[^\s();\"|]++"
+_ONE = rf"(?P<parenthesis>[()])|(?P<word>{_ANY_WORD})|(?P<quoted>\"[^\"]*+\"|\|[^|]*+\|)|(?P<open>.)|\Z"
+_TOKEN = re.compile(rf"{_BLANK}(?:{_ONE})", re.A | re.S)
+# Large files consist of operators with two words, many of them alone in an assertion: read as if they were one token.
+_PAIR = rf"\((?P<operator>[<>]=?|[-*])\s++(?P<left>{_ANY_WORD})\s++(?P<right>{_ANY_WORD})\s*+\)"
+_PAIR_OR_TOKEN = re.compile(rf"{_BLANK}(?:(?P<assert>\(assert\s++)?{_PAIR}(?(assert)\s*+\))|{_ONE})", re.A | re.S)
 _NUMBER = re.compile(r"([+-]?)(?:([0-9]+)(?:\.([0-9]*))?|\.([0-9]+))(?:[eE]([+-]?)([0-9]+))?")
 _VARIABLE = re.compile(r"([XY])_(0|[1-9][0-9]{0,8})")
 
@@ -109,35 +114,65 @@ class Reader:
     def read(self) -> None:
         """Read the whole text.  Raises InputError."""
         stack: list[_List] = []
-        for match in _TOKEN.finditer(self.text):
-            kind = match.lastindex
-            if kind is None:
-                break
-            token, place = match[kind], match.start(kind)
-            top = stack[-1] if stack else None
-            if kind == _WORD:
-                if top is None:
-                    raise self.error(place, f"{Sort.COMMAND.value} was required, received {_quote(token)}")
-                if not top.name:
-                    self._open(top, token, place)
-                else:
-                    self._argument(top, token, place)
-            elif kind == _PARENTHESIS:
-                if token == "(":
-                    stack.append(self._nested(top, place, len(stack)))
-                elif top is None:
-                    raise self.error(place, "a command or the end was required, received ')' without its '('")
-                else:
-                    self._close(stack.pop(), stack[-1] if stack else None, place)
-            elif kind == _QUOTED and top is not None and top.name:
-                self._argument(top, token, place)
-            elif kind == _QUOTED:
-                raise self.error(place, f"{top.required.value if top else Sort.COMMAND.value} was required, "
-                                        f"received {_quote(token)}")
-            else:
-                raise self.error(place, f"a closing {token} was required, received the end of the text")
+        for match in _PAIR_OR_TOKEN.finditer(self.text):
+            if match.lastgroup != "right":
+                self._token(match, stack)
+            elif not self._pair(match, stack):  # it stands where none may, or where anything may
+                for part in _TOKEN.finditer(self.text, match.start(), match.end()):
+                    self._token(part, stack)
         if stack:
             raise self.error(stack[-1].place, "a ')' was required for this '(', received the end of the text")
+
+    def _token(self, match: re.Match[str], stack: list[_List]) -> None:
+        kind = match.lastgroup
+        if kind is None:
+            return
+        token, place = match[kind], match.start(kind)
+        top = stack[-1] if stack else None
+        if kind == "word":
+            if top is None:
+                raise self.error(place, f"{Sort.COMMAND.value} was required, received {_quote(token)}")
+            if not top.name:
+                self._open(top, token, place)
+            else:
+                self._argument(top, token, place)
+        elif kind == "parenthesis":
+            if token == "(":
+                stack.append(self._nested(top, place, len(stack)))
+            elif top is None:
+                raise self.error(place, "a command or the end was required, received ')' without its '('")
+            else:
+                self._close(stack.pop(), stack[-1] if stack else None, place)
+        elif kind == "quoted" and top is not None and top.name:
+            self._argument(top, token, place)
+        elif kind == "quoted":
+            raise self.error(place, f"{top.required.value if top else Sort.COMMAND.value} was required, "
+                                    f"received {_quote(token)}")
+        else:
+            raise self.error(place, f"a closing {token} was required, received the end of the text")
+
+    def _pair(self, match: re.Match[str], stack: list[_List]) -> bool:
+        """Read an operator with two words, if it may stand here."""
+        asserted, name, first, second = match.group("assert", "operator", "left", "right")
+        result = _OPERATORS[name].result
+        if asserted:
+            if stack or self._ended_by or result is not Sort.FORMULA:
+                return False
+        elif not stack or stack[-1].argument is not result or len(stack) >= MAX_NESTING:
+            return False
+        left = self._variables.get(first) or self._number(first, match.start("left"))
+        right = self._variables.get(second) or self._number(second, match.start("right"))
+        try:
+            if result is Sort.TERM:
+                stack[-1].terms.append(_ARITHMETIC[name]([left, right]))
+            elif asserted:
+                self.assertions.append(constraints.compare(left, name, right, negated=False))
+            else:
+                negated = stack[-1].negated != (stack[-1].name == "not")
+                stack[-1].formulas.append(constraints.compare(left, name, right, negated))
+        except ConstraintError as refusal:
+            raise self.error(match.start("operator") - 1, str(refusal)) from None
+        return True
 
     def _nested(self, parent: _List | None, place: int, depth: int) -> _List:
         if depth >= MAX_NESTING:
@@ -180,6 +215,8 @@ class Reader:
         sign, whole, fraction, only_fraction, exponent_sign, exponent = match.groups(default="")
         decimals = fraction or only_fraction
         digits = whole + decimals
+        if not exponent and len(digits) <= MAX_DIGITS:
+            return Linear({}, Fraction(int(sign + digits), 10 ** len(decimals)))
         power = exponent.lstrip("0") or "0"
         # The length of the exponent is looked at before its value: 1e30000000 must not be computed.
         if len(digits) > MAX_DIGITS or len(power) > 4 or len(digits) + int(power) > MAX_DIGITS:
