@@ -292,6 +292,9 @@ def _concat(*values: Value, axis: int) -> Value:
     return affine.concatenate(values, _axis(axis, len(values[0].shape)))
 
 
+_NO_END = (2**31 - 1, 2**63 - 1)
+
+
 @operator("Slice")
 def _slice(x: Value, first: Value | None = None, last: Value | None = None, places: Value | None = None,
            step: Value | None = None, *, starts: Integers = None, ends: Integers = None,
@@ -305,10 +308,21 @@ def _slice(x: Value, first: Value | None = None, last: Value | None = None, plac
     if not len(begin) == len(end) == len(along) == len(steps) == len(set(along)) or 0 in steps:
         raise InputError(f"starts, ends, different axes and nonzero steps of one length are required, received "
                          f"{begin}, {end}, {along} and {steps}")
-    cut = [slice(None)] * rank
+    kept = [np.arange(size) for size in x.shape]
     for axis, *bounds in zip(along, begin, end, steps, strict=True):
-        cut[axis] = slice(*bounds)
-    return rearrange(x, lambda array: array[tuple(cut)])
+        kept[axis] = np.array(_places(x.shape[axis], *bounds), dtype=np.int64)
+    return rearrange(x, lambda array: array[np.ix_(*kept)])
+
+
+def _places(size: int, start: int, end: int, step: int) -> range:
+    """The places that a slice takes, clamped as the standard has it: backwards, not as Python does it."""
+    if step < 0 and end in _NO_END:
+        raise InputError(f"an end that has one meaning is required: backwards to {end} is nothing by the standard, and "
+                         "all that comes before to onnxruntime")
+    first, last = (place + size if place < 0 else place for place in (start, end))
+    if step > 0:
+        return range(min(max(first, 0), size), min(max(last, 0), size), step)
+    return range(min(max(first, 0), size - 1), min(max(last, -1), size - 1), step)
 
 
 @operator("Gather")
