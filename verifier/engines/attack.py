@@ -23,7 +23,10 @@ POLISHED = 4
 POLISH_STEPS = 24
 NEAR = 1e-6  # how far from satisfying its rows a float candidate may be to deserve an exact evaluation: effort only
 
+_QUIET = np.errstate(over="ignore", invalid="ignore")  # weights may be beyond floats; what comes out is a guess anyway
 
+
+@_QUIET
 def float_outputs(bounds: FloatBounds, x: FloatArray) -> tuple[FloatArray, list[FloatArray]]:
     """Outputs at the rows of ``x``, and the pre-activations of every layer."""
     activations = []
@@ -35,6 +38,7 @@ def float_outputs(bounds: FloatBounds, x: FloatArray) -> tuple[FloatArray, list[
     return y, activations
 
 
+@_QUIET
 def row_values(bounds: FloatBounds, x: FloatArray, y: FloatArray) -> FloatArray:
     """``normal . (x, y) - offset`` of every half-space at every row: positive means not satisfied."""
     return np.asarray(x @ bounds.row_input.T + y @ bounds.row_output.T - bounds.row_offset)
@@ -154,6 +158,7 @@ def _linearised(bounds: FloatBounds, x: FloatArray) -> tuple[float, int, FloatAr
     return float(worst[0, disjunct]), disjunct, np.column_stack([gradient, values[0]])
 
 
+@_QUIET
 def _gradients(bounds: FloatBounds, gradient: FloatArray, activations: list[FloatArray]) -> FloatArray:
     """Back-propagate gradients on the outputs, one a row; the activations have as many rows, or one for all."""
     for weight, slope, z in zip(reversed(bounds.weight), reversed(bounds.slope), reversed(activations), strict=True):

@@ -27,7 +27,8 @@ which covers the rounding of ``S``, M and Z themselves.  Underflow adds at most 
 ``Y, M, Z <= 2^500`` (else they count as infinite) this is below ``TINY``, except where a coefficient multiplies what
 has underflowed (``s_i l_i``, or a weight's rounding); for that M and Z are at least ``2^-500``, so that
 ``gamma |c_i| Z_i`` exceeds ``2^-1074 |c_i|``.  A NaN or an infinity anywhere makes S NaN or infinite; every comparison
-below is written so that it then fails.
+below is written so that it then fails.  So a weight beyond binary64, which is an infinity here (and 0 times it NaN),
+proves nothing: that is left to exact arithmetic.
 
 ``_relax_numpy`` is the definition; ``_relax_compiled`` is the same loop for numba, whose different order of additions
 and fused operations are within the analysis above.

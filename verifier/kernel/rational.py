@@ -149,13 +149,11 @@ class Matrix:
 
     def approximate(self) -> FloatArray:
         """Read-only float64 array of the nearest binary64 numbers (ties to even): exact when :attr:`is_dyadic`,
-        else off by at most ``2^-53`` relative plus ``2^-1075`` for each entry.
-
-        Raises OverflowError when an entry is beyond the range of binary64.
+        else off by at most ``2^-53`` relative plus ``2^-1075`` for each entry, or infinite for one beyond binary64.
         """
         if self._floats is not None:
             return self._floats
-        array = np.array([[float(v) for v in row] for row in self.rows()], dtype=np.float64).reshape(self.shape)
+        array = np.array([[nearest_float(v) for v in row] for row in self.rows()], dtype=np.float64).reshape(self.shape)
         array.setflags(write=False)
         return array
 
