@@ -1,7 +1,8 @@
 """What README.md shows is what happens.
 
 Fences marked ``console`` are transcripts: a line ``$ verifier ...`` is run, and what follows must be its output, except
-for measured numbers.  Fences marked ``python`` are doctests.  The first two fences are the two commands of the README.
+for measured numbers.  The fence marked ``vnnlib`` is the property of the reader's own network, which is made here as
+PyTorch would export it.  Fences marked ``python`` are doctests.  The first two fences are the README's two commands.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper, save
 
 from verifier import cli
 from verifier.formats.onnx_operators import OPERATORS
@@ -53,9 +56,32 @@ def without_measures(line: str) -> str:
     return next((start for start in MEASURED if line.startswith(start)), line)
 
 
+def write_own_network(folder: Path) -> None:
+    (text,) = (text for language, text in FENCES if language == "vnnlib")
+    (folder / "mine.vnnlib").write_text(text)
+    tensors = {"0.weight": [[1, 1], [1, -1]], "0.bias": [0, 0], "2.weight": [[1, 1]], "2.bias": [0]}
+    graph = helper.make_graph(
+        [helper.make_node("Gemm", ["input.1", "0.weight", "0.bias"], ["/0/Gemm_output_0"], transB=1),
+         helper.make_node("Relu", ["/0/Gemm_output_0"], ["/1/Relu_output_0"]),
+         helper.make_node("Gemm", ["/1/Relu_output_0", "2.weight", "2.bias"], ["7"], transB=1)], "main_graph",
+        [helper.make_tensor_value_info("input.1", TensorProto.FLOAT, [1, 2])],
+        [helper.make_tensor_value_info("7", TensorProto.FLOAT, [1, 1])],
+        [numpy_helper.from_array(np.array(value, dtype=np.float32), name) for name, value in tensors.items()])
+    save(helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)]), folder / "mine.onnx")
+
+
+def test_the_readers_own_property_is_tight(tmp_path: Path) -> None:
+    write_own_network(tmp_path)
+    spec = tmp_path / "mine.vnnlib"
+    assert len(spec.read_text().splitlines()) == 6
+    spec.write_text(spec.read_text().replace("(> Y_0 2)", "(>= Y_0 2)"))
+    assert cli.run(["verify", str(tmp_path / "mine.onnx"), str(spec)]) == cli.VIOLATED
+
+
 @pytest.mark.parametrize("transcript", [text for language, text in FENCES if language == "console"])
 def test_transcripts(transcript: str, tmp_path: Path) -> None:
     (tmp_path / "models").symlink_to(ROOT / "models")
+    write_own_network(tmp_path)
     code = None
     for command in shown(transcript):
         if command.command == "echo $?":
