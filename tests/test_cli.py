@@ -317,3 +317,32 @@ def test_a_run_in_floats_with_many_numbers_is_told_in_short() -> None:
     assert len(told) == 2
     assert told[0].startswith("  at the nearest float64 input: 17 inputs rounded, by at most about 1.")
     assert told[1].startswith("  19 outputs, which differ from the exact ones by at most about 1.")
+
+
+def test_every_field_of_a_certificates_header_is_checked(family: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a right checksum: another value, of the same or of another type, is rejected or (options, tool) unread."""
+    import hashlib
+    import struct
+
+    from verifier.kernel.certificate import MAGIC
+
+    for spec in ("strict", "touches"):
+        assert cli.run(["verify", "abs.onnx", f"{spec}.vnnlib", "--certificate", "proof"]) in (0, 10)
+        whole = (family / "proof").read_bytes()
+        (length,) = struct.unpack_from("<I", whole, len(MAGIC))
+        start = len(MAGIC) + 4
+        header, rest = json.loads(whole[start:start + length]), whole[start + length:-32]
+        capsys.readouterr()
+        for key in header:
+            odd: list[Any] = [None, True, 1.0, 0, -1, "", "x", [], [[]], {}, {"query": True, "x": ["0"]},
+                              {"query": 0.0, "x": ["0"]}, {"query": 0, "x": "0"}, {"query": 0, "x": [0]},
+                              {"query": 0, "x": ["1/0"]}, {"query": 0, "x": ["-0"]}, {"query": 0, "x": ["0", "0"]},
+                              {"query": 1, "x": ["0"]}, {"query": 0, "x": ["nan"]}, header[key] * 2
+                              if isinstance(header[key], str | list) else [header[key]]]
+            for value in odd:
+                text = json.dumps({**header, key: value}).encode()
+                body = MAGIC + struct.pack("<I", len(text)) + text + rest
+                (family / "proof").write_bytes(body + hashlib.sha256(body).digest())
+                code = cli.run(["check", "proof", "abs.onnx", f"{spec}.vnnlib"])
+                assert code == (0 if key in ("options", "tool") else 4), (key, value)
+                assert capsys.readouterr().err.count("\n") == (code != 0)
