@@ -13,13 +13,17 @@ from tests.reference import decide
 from tests.solvers.liars import ALL_LIES, FLOAT_LIARS, HONEST_FALLBACK
 from tests.strategies import random_query, random_touching
 from verifier.engines import attack, exact_leaf, relaxation
-from verifier.engines.branch_and_bound import shorten
+from verifier.engines.branch_and_bound import BranchAndBound, shorten
+from verifier.engines.row_bounds import RowBounds
+from verifier.kernel.bounds import FloatBounds
+from verifier.kernel.branches import Branches
 from verifier.kernel.certificate import InvalidCertificate
 from verifier.kernel.checker import PointIn, check_point
 from verifier.kernel.network import Layer, Network
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.query import Query
 from verifier.kernel.rational import Matrix
+from verifier.solvers import highs
 from verifier.solvers.linear_program import LpError
 from verifier.solvers.two_lps import Refutation, Witness, strict_feasibility
 
@@ -158,6 +162,54 @@ def test_leaves_decided_at_random_give_no_wrong_verdict(monkeypatch, seed):
     answers = list(verdicts())
     assert False not in answers
     assert None in answers
+
+
+# --- attacks and cuts ------------------------------------------------------------------------------------------------
+
+
+def test_climbs_towards_what_is_out_of_reach_end_after_one_program_each(monkeypatch):
+    """|x| + |y| <= -100 has no point, and no climb can believe that it comes near one."""
+    programs = []
+    monkeypatch.setattr(attack, "solve", lambda program: programs.append(program) or highs.solve(program))
+    query = query_of([[((1, 0), 0), ((-1, 0), 0), ((0, 1), 0), ((0, -1), 0)], [((1, 1, 1, 1), 0)]], PLANE,
+                     [((0, 0, 1), -100, False)])
+    assert attack.descend(FloatBounds(query), -np.ones(2), np.ones(2), 0) is None
+    assert len(programs) <= attack.POLISHED
+
+
+def test_climbs_balance_rows_that_pull_apart():
+    """|x - 1/3| <= 2^-40 as a narrow valley across the plane: sign descent zigzags, the programs end in it."""
+    narrow = Fraction(1, 2**40)
+    query = query_of([[((3, 1), 0)], [((1,), 0)]], Box.from_bounds([0, 0], [1, 1]),
+                     [((0, 0, 1), Fraction(5, 3) + narrow, False), ((0, 0, -1), -Fraction(5, 3) + narrow, False),
+                      ((-1, 2, 0), Fraction(1, 7), False)])
+    point = attack.descend(FloatBounds(query), np.zeros(2), np.ones(2), 0)
+    assert point is not None
+    assert query.satisfied_disjunct(point) is not None
+
+
+def test_cuts_leave_out_only_what_is_excluded():
+    """Beyond a cut no point of the query lies, and at least half of the box is beyond it."""
+    cuts = 0
+    for seed in range(300):
+        query = random_touching(random.Random(seed), bool(seed % 2)).query
+        engine = BranchAndBound(query)
+        branches = Branches.root(query)
+        _, slopes, _ = engine._bound_units(branches)
+        rows = RowBounds(engine.bounds, branches, slopes)
+        rows.refute()
+        for index, point in zip(*rows.half_spaces_left()[1:], strict=True):
+            lo, hi = branches.lo[0].copy(), branches.hi[0].copy()
+            middle = lo[index] + (hi[index] - lo[index]) / 2
+            if point <= middle:
+                lo[index] = point
+            else:
+                hi[index] = point
+            cuts += 1
+            generator = np.random.default_rng(seed)
+            for x in lo + (hi - lo) * generator.integers(0, 3, (8, len(lo))) / 2:
+                assert query.satisfied_disjunct([Fraction(v) for v in x]) is None
+    assert cuts > 20
 
 
 # --- short numbers ---------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ STEPS = 24
 STARTS = 48
 POLISHED = 4
 POLISH_STEPS = 24
+PROMISE = 0.1  # the share of what is missing that a climb's next step must promise, or the climb ends
 NEAR = 1e-6  # how far from satisfying its rows a float candidate may be to deserve an exact evaluation: effort only
 
 
@@ -112,7 +113,8 @@ def climb(bounds: FloatBounds, x: FloatArray, lo: FloatArray, hi: FloatArray,
           enough: float) -> tuple[FloatArray, float]:
     """Successive linear programs from ``x``: minimise the worst row of the network's linear piece at the current point,
     within a trust region that shrinks when the piece was left and nothing was gained.  Returns the last point and its
-    worst row value, at most ``enough`` if that was reached.
+    worst row value, at most ``enough`` if that was reached.  A climb ends when even the piece promises little of what
+    is missing: most climbs of a property that holds end after one program.
 
     Rows that pull in different directions, where sign descent zigzags, are balanced exactly by one program.
     """
@@ -134,6 +136,8 @@ def climb(bounds: FloatBounds, x: FloatArray, lo: FloatArray, hi: FloatArray,
         except SolverError:
             break
         if answer.status is not FloatStatus.OPTIMAL or answer.primal.shape != (size + 1,):
+            break
+        if value - answer.primal[size] < PROMISE * (value - enough):
             break
         moved = np.clip(x + answer.primal[:size], lo, hi)
         new_value, new_disjunct, new_normals = _linearised(bounds, moved)

@@ -270,7 +270,10 @@ class BranchAndBound:
         thin = (halvings.max(axis=1) >= DEPTH) | (halvings.sum(axis=1) >= self.total_depth)
         best = np.take_along_axis(score, index[:, None], 1)[:, 0]
         on_input = (counts > self.few_units) & ~thin & (best > 0)
-        return on_input, index, np.take_along_axis(middle, index[:, None], 1)[:, 0]
+        at = np.take_along_axis(middle, index[:, None], 1)[:, 0]
+        branch, better, point = rows.half_spaces_left()
+        index[branch], at[branch] = better, point
+        return on_input, index, at
 
     def _unit_to_split(self, undecided: list[Mask], gap: list[FloatArray] | None, b: int,
                        relaxed: Relaxed | None) -> int:

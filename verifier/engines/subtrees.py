@@ -29,7 +29,7 @@ FIRST_BUDGET = 30_000_000  # work before the first units are dealt: about a tent
 UNIT_BUDGET = 60_000_000   # work of a unit: at most half a second
 COMPILE_AFTER = 6_000_000  # work after which loading the compiled loop pays
 UNITS = 8                  # dealt at a time
-ATTACK_AT = (1, 200, 2000, 10_000)  # branches after which the whole domain is attacked anew
+ATTACK_AT = (2, 200, 2000, 10_000)  # branches after which the whole domain is attacked; many proofs need but three
 Open = tuple[SearchBatch, ...]
 
 
