@@ -12,13 +12,13 @@ from tests.proofs import SearchTooLong, check_bytes, search, to_bytes
 from tests.reference import decide
 from tests.solvers.liars import ALL_LIES, FLOAT_LIARS, HONEST_FALLBACK
 from tests.strategies import random_query, random_touching
-from verifier.engines import attack, exact_leaf, relaxation
-from verifier.engines.branch_and_bound import BranchAndBound, shorten
+from verifier.engines import attack, exact_leaf, relaxation, subtrees
+from verifier.engines.branch_and_bound import FEW_PHASES, BranchAndBound, SearchBatch, shorten
 from verifier.engines.row_bounds import RowBounds
 from verifier.kernel.bounds import FloatBounds
 from verifier.kernel.branches import Branches
-from verifier.kernel.certificate import InvalidCertificate
-from verifier.kernel.checker import PointIn, check_point
+from verifier.kernel.certificate import InvalidCertificate, unpack
+from verifier.kernel.checker import NoPoint, PointIn, check_no_point, check_point
 from verifier.kernel.network import Layer, Network
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.query import Query
@@ -162,6 +162,48 @@ def test_leaves_decided_at_random_give_no_wrong_verdict(monkeypatch, seed):
     answers = list(verdicts())
     assert False not in answers
     assert None in answers
+
+
+def touching_family(name, count, inputs):
+    """A function that is 0 or touches 0, written with more units than FEW_PHASES, asked to be strictly beyond it."""
+    rng = random.Random(count + 10 * inputs)
+    centre = [Fraction(rng.randint(-4, 4), 8) for _ in range(inputs)]
+    units, output = [], []
+    total = [Fraction(0)] * (inputs + 1)
+    for _ in range(count):
+        weights = [Fraction(rng.randint(-8, 8), 4) for _ in range(inputs)]
+        bias = -sum((w * c for w, c in zip(weights, centre, strict=True)), Fraction(0))
+        bias = bias if name == "through one point" else Fraction(rng.randint(-4, 4), 4)
+        opposite = tuple(-w for w in weights), -bias
+        units += [(weights, bias), (weights, bias) if name == "duplicates" else opposite]
+        output += [1, 1] if name == "through one point" else [1, -1]
+        total = [a + b for a, b in zip(total, [*weights, bias], strict=True)]
+    if name == "a sum written twice":
+        units += [(total[:-1], total[-1]), ([-v for v in total[:-1]], -total[-1])]
+        output += [-1, 1]
+    return query_of([units, [(output, 0)]], Box.from_bounds([-1] * inputs, [1] * inputs),
+                    [((0,) * inputs + (1,), 0, True)])
+
+
+@pytest.mark.parametrize(("name", "count", "inputs", "most"), [
+    ("duplicates", 7, 3, 4000), ("a sum written twice", 6, 3, 4000), ("through one point", 10, 4, 400)])
+def test_touching_sets_of_many_units_end(name, count, inputs, most):
+    query = touching_family(name, count, inputs)
+    assert query.network.phases > FEW_PHASES
+    result = subtrees.search(query)
+    assert result.finished
+    assert result.effort.boxes < most
+    theorem = check_no_point(NoPoint(query), map(unpack, result.blocks), exact=True)
+    assert theorem.branches <= result.effort.boxes
+
+
+def test_relaxations_that_touch_are_refuted_without_splitting():
+    """y >= 0 because every unit is: one leaf over all of the domain, though 20 units are open."""
+    query = touching_family("through one point", 10, 4)
+    engine = BranchAndBound(query, walk=True)
+    step = engine.expand(SearchBatch.root(query))
+    assert len(step.children) == 0
+    assert len(step.block.exact_leaves) == 1
 
 
 # --- attacks and cuts ------------------------------------------------------------------------------------------------

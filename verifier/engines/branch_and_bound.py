@@ -10,9 +10,10 @@ Method
     half-spaces of the open disjuncts, with the slopes of undecided units improved by a few steps of ascent (Xu et al.
     2021, alpha-CROWN; here only for the row nearest to a refutation).  What stays open is cut in two along the input
     that carries most of the relaxation gap, unless the branch is thin: few undecided units, or a depth at which
-    bisection would not end (touching sets).  Then a unit is split at 0, and when no unit is undecided exact linear
-    programs decide.  With many inputs units are split from the start, and what the bounds leave open is first given to
-    the triangle relaxation (``relaxation.py``).
+    bisection would not end (touching sets).  Then a unit is split at 0, the triangle relaxation (``relaxation.py``) may
+    refute what the bounds leave open, and when no unit is undecided exact linear programs decide.  With few inputs,
+    few of the sign vectors are those of cells, and the relaxation cuts the others off: such networks can be walked
+    cell by cell, touching sets or not.  With many inputs units are split from the start.
 Property
     Sound, because the checker decides; complete, because phase splitting ends after at most 2^units leaves.
 Reference
@@ -39,6 +40,8 @@ from verifier.kernel.rational import FloatArray, Point
 
 FEW_UNITS = 2             # undecided units at which a branch is split on units
 FEW_PHASES = 12           # units with a phase in a network on which bisection could only cost more than 2^12 leaves
+WALKED_INPUTS = 4         # inputs that vary, up to which m units cut the domain into few cells: O(m^4)
+WALKED_PHASES = 48        # the same as FEW_PHASES when cells are walked
 DEPTH = 24                # bisections of one input after which a branch is split on units; see also total_depth
 MANTISSA_BITS = 16        # of stated bounds
 LINEAR_PROGRAM_WORK = 200_000
@@ -99,22 +102,27 @@ class Expansion:
 
 
 class BranchAndBound:
-    """The expansion of batches for one query.  Picklable; holds no open branches."""
+    """The expansion of batches for one query.  Picklable; holds no open branches.
 
-    def __init__(self, query: Query) -> None:
+    ``walk``: split units alone where the query is ``walkable``, that is where few inputs and units make few cells."""
+
+    def __init__(self, query: Query, walk: bool = False) -> None:
         self.query = query
         self.bounds = FloatBounds(query)
         self.effort = Effort()
         self.calibrated = False
         self.offsets = np.cumsum([0] + [layer.units for layer in query.network.layers])
-        self.few_units = query.network.phases if query.network.phases <= FEW_PHASES else FEW_UNITS
         self.bounded = query.domain.is_bounded
         lo, hi = query.domain.outward_floats()
         self.root_width = hi - lo
         self.unit_width = np.where(hi > lo, hi - lo, 1.0)
         varying = int((hi > lo).sum())
         self.by_units = varying > MANY_INPUTS
-        self.few_linear = 0 if self.by_units else FEW_UNITS  # undecided units up to which no relaxation is tried
+        phases = query.network.phases
+        self.walkable = self.bounded and varying <= WALKED_INPUTS and FEW_PHASES < phases <= WALKED_PHASES
+        walk = phases <= FEW_PHASES or (walk and self.walkable)
+        self.few_units = phases if walk else FEW_UNITS
+        self.few_linear = 0 if walk or self.by_units else FEW_UNITS  # open units up to which no relaxation is tried
         self.total_depth = min(varying, 8) * (varying + 3)
         self.batch = 16 if self.by_units else 128  # branches a step
 
@@ -242,9 +250,10 @@ class BranchAndBound:
                 relaxed = relax(self.bounds, branches, int(b), batch.chosen[b], int(d))
                 if relaxed is None:
                     continue
-                if relaxed.leaf is not None and refutes_exactly(self.query, branches, relaxed.leaf):
+                leaf = next((leaf for leaf in relaxed.leaves if refutes_exactly(self.query, branches, leaf)), None)
+                if leaf is not None:
                     self.effort.exact_leaves += 1
-                    leaves.append(relaxed.leaf)
+                    leaves.append(leaf)
                     branches.open[b, d] = False
                     continue
                 point = promising(self.bounds, relaxed.x[None])
