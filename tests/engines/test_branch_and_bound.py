@@ -1,6 +1,7 @@
 """The search against brute force, with every answer proved, and with solvers that lie."""
 
 import random
+import time
 from fractions import Fraction
 from functools import partial
 
@@ -13,7 +14,7 @@ from tests.reference import decide
 from tests.solvers.liars import ALL_LIES, FLOAT_LIARS, HONEST_FALLBACK
 from tests.strategies import random_query, random_touching
 from verifier.engines import attack, exact_leaf, relaxation, subtrees
-from verifier.engines.branch_and_bound import FEW_PHASES, BranchAndBound, SearchBatch, shorten
+from verifier.engines.branch_and_bound import FEW_PHASES, BranchAndBound, OutOfTime, SearchBatch, shorten
 from verifier.engines.row_bounds import RowBounds
 from verifier.kernel.bounds import FloatBounds
 from verifier.kernel.branches import Branches
@@ -204,6 +205,39 @@ def test_relaxations_that_touch_are_refuted_without_splitting():
     step = engine.expand(SearchBatch.root(query))
     assert len(step.children) == 0
     assert len(step.block.exact_leaves) == 1
+
+
+# --- deadlines -------------------------------------------------------------------------------------------------------
+
+
+def test_an_expansion_looks_at_the_clock_before_each_program():
+    query = touching_family("duplicates", 7, 3)
+    with pytest.raises(OutOfTime):
+        BranchAndBound(query, walk=True).expand(SearchBatch.root(query), deadline=0.0)
+
+
+def test_what_ran_out_of_time_is_not_finished(monkeypatch):
+    def expand(*_):
+        raise OutOfTime
+
+    monkeypatch.setattr(BranchAndBound, "expand", expand)
+    for query in (touching_family("duplicates", 7, 3), CASES["|x| < 0"][0]):
+        result = subtrees.search(query, deadline=time.time() + 0.05)
+        assert not result.finished
+        assert result.point is None
+
+
+@pytest.mark.parametrize("size", [1e200, 1e300])
+def test_attacks_on_huge_numbers_are_silent(size):
+    """Warnings are errors in these tests."""
+    factor = Fraction(size)
+    layers = [[((factor, factor), 0), ((-factor, factor), 0)], [((factor, -factor), 0), ((factor, factor), 1)],
+              [((factor, -factor), 0)]]
+    query = query_of(layers, Box.from_bounds([-1e300, -1], [1e300, 1]), [((0, 0, 1), -factor, False),
+                                                                         ((1, 1, -1), -1, True)])
+    lo, hi = query.domain.outward_floats()
+    point = attack.descend(FloatBounds(query), lo, hi, 0)
+    assert point is None or query.satisfied_disjunct(point) is not None
 
 
 # --- attacks and cuts ------------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """Counterexamples: cheap float candidates, confirmed exactly.
 
 A candidate is found in floating point and then moved into the exact domain and evaluated exactly; only that decides.
-Coordinates stay dyadic wherever the domain allows, so that a witness has a short finite decimal.
+Coordinates stay dyadic wherever the domain allows, so that a witness has a short finite decimal.  Numbers too large
+for floats become infinite or NaN on the way; no exact evaluation is spent on such candidates, so that overflow is
+harmless and silent here.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ POLISHED = 4
 POLISH_STEPS = 24
 PROMISE = 0.1  # the share of what is missing that a climb's next step must promise, or the climb ends
 NEAR = 1e-6  # how far from satisfying its rows a float candidate may be to deserve an exact evaluation: effort only
+
+SILENT = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
 def float_outputs(bounds: FloatBounds, x: FloatArray) -> tuple[FloatArray, list[FloatArray]]:
@@ -75,6 +79,7 @@ def promising(bounds: FloatBounds, x: FloatArray) -> Point | None:
     return confirmed(bounds.query, x[order[best[order] <= NEAR * (1 + np.abs(y[order]).max(axis=1))]])
 
 
+@SILENT
 def descend(bounds: FloatBounds, lo: FloatArray, hi: FloatArray, seed: int) -> Point | None:
     """Projected sign descent on the worst row of the nearest disjunct, from many starts in a bounded box."""
     generator = np.random.default_rng(seed)
@@ -109,6 +114,7 @@ def polish(bounds: FloatBounds, x: FloatArray, lo: FloatArray, hi: FloatArray) -
     return confirmed(bounds.query, x[None]) if value <= 0 else None
 
 
+@SILENT
 def climb(bounds: FloatBounds, x: FloatArray, lo: FloatArray, hi: FloatArray,
           enough: float) -> tuple[FloatArray, float]:
     """Successive linear programs from ``x``: minimise the worst row of the network's linear piece at the current point,

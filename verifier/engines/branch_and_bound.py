@@ -22,6 +22,7 @@ Reference
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,11 +102,16 @@ class Expansion:
     point: Point | None
 
 
+class OutOfTime(Exception):
+    """The deadline passed within an expansion; its batch is of no further use."""
+
+
 class BranchAndBound:
     """The expansion of batches for one query.  Picklable; holds no open branches.
 
     ``walk``: split units alone where the query is ``walkable``, that is where few inputs and units make few cells."""
 
+    @np.errstate(over="ignore", invalid="ignore")
     def __init__(self, query: Query, walk: bool = False) -> None:
         self.query = query
         self.bounds = FloatBounds(query)
@@ -127,8 +133,10 @@ class BranchAndBound:
         self.batch = 16 if self.by_units else 128  # branches a step
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # infinities guide worse, and prove nothing
-    def expand(self, batch: SearchBatch) -> Expansion:
-        """Bound, refute and split the branches of a batch (which is changed in place)."""
+    def expand(self, batch: SearchBatch, deadline: float | None = None) -> Expansion:
+        """Bound, refute and split the branches of a batch (which is changed in place).
+
+        Raises OutOfTime when ``time.time()`` passes the deadline between two linear programs."""
         branches = batch.branches
         self.effort.boxes += len(branches)
         stated, slopes, functions = self._bound_units(branches)
@@ -143,13 +151,14 @@ class BranchAndBound:
         undecided = [(branches.lower[j] < 0) & (branches.upper[j] > 0) for j in range(len(slopes))]
         counts = sum((mask.sum(axis=1) for mask in undecided), np.zeros(len(branches), dtype=np.int64))
         for b in np.nonzero(branches.open.any(axis=1) & ((counts == 0) | (not self.bounded)))[0]:
+            _look_at_the_clock(deadline)
             answer = self._decide(batch, int(b), leaves)
             if answer is not None:
                 return Expansion(None, None, answer)
         on_input, index, at = self._input_cuts(branches, counts, rows, functions)
         errors: dict[int, Relaxed] = {}
         if rows is not None:
-            point = self._relax(batch, np.nonzero(~on_input & (counts > self.few_linear))[0], leaves, errors)
+            point = self._relax(batch, np.nonzero(~on_input & (counts > self.few_linear))[0], leaves, errors, deadline)
             if point is not None:
                 return Expansion(None, None, point)
         left = np.nonzero(branches.open.any(axis=1))[0]
@@ -239,11 +248,12 @@ class BranchAndBound:
         return None
 
     def _relax(self, batch: SearchBatch, numbers: Indices, leaves: list[ExactLeaf],
-               errors: dict[int, Relaxed]) -> Point | None:
+               errors: dict[int, Relaxed], deadline: float | None) -> Point | None:
         """Triangle relaxations of these branches: leaves that the kernel's test accepts, points, and where the
         relaxation is worst."""
         branches = batch.branches
         for b in numbers:
+            _look_at_the_clock(deadline)
             for d in np.nonzero(branches.open[b])[0]:
                 self.effort.linear_programs += 1
                 self.effort.work += 10 * LINEAR_PROGRAM_WORK
@@ -297,6 +307,11 @@ class BranchAndBound:
             weight[relaxed.units] = np.sqrt(relaxed.errors)
             value = np.where(mask, (np.maximum(value, 0.0) + 1e-12) * weight, -1.0)
         return int(value.argmax())
+
+
+def _look_at_the_clock(deadline: float | None) -> None:
+    if deadline is not None and time.time() > deadline:
+        raise OutOfTime
 
 
 def shorten(values: FloatArray) -> FloatArray:

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from verifier.engines.attack import descend
-from verifier.engines.branch_and_bound import BranchAndBound, Effort, SearchBatch
+from verifier.engines.branch_and_bound import BranchAndBound, Effort, OutOfTime, SearchBatch
 from verifier.kernel.branches import Stack
 from verifier.kernel.query import Query
 from verifier.kernel.rational import Point
@@ -90,7 +90,12 @@ class _Run:
         while len(self.stack) and self.point is None and self.search.effort.work < limit:
             if deadline is not None and time.time() > deadline:
                 return
-            expansion = self.search.expand(self.stack.pop(self.search.batch))
+            batch = self.stack.pop(self.search.batch)
+            try:
+                expansion = self.search.expand(batch, deadline)
+            except OutOfTime:
+                self.stack.push(batch)  # so that nobody takes the search for finished
+                return
             if expansion.point is not None or expansion.block is None or expansion.children is None:
                 self.point = expansion.point
                 return
