@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 import pytest
 
 from tests import tiny
-from verifier import cli
+from verifier import api, cli
+from verifier.engines.subtrees import SearchResult
+from verifier.kernel.query import Query
 from verifier.properties.safety import Outcome, Verdict
 
 
@@ -82,6 +85,28 @@ def test_the_certificate_does_not_depend_on_jobs(family: Path) -> None:
     for jobs in ("1", "2"):
         assert cli.run(["verify", "abs.onnx", "strict.vnnlib", "--certificate", jobs, "--jobs", jobs]) == 0
     assert (family / "1").read_bytes() == (family / "2").read_bytes()
+
+
+def test_a_check_that_runs_out_of_time_is_unknown(family: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["verify", "abs.onnx", "strict.vnnlib", "--certificate", "proof"]) == 0
+    capsys.readouterr()
+    assert cli.run(["check", "proof", "abs.onnx", "strict.vnnlib", "--timeout", "0.000001"]) == 3
+    assert capsys.readouterr().out.splitlines()[:2] == ["unknown", "why: the time limit was reached"]
+    assert cli.run(["check", "proof", "abs.onnx", "strict.vnnlib", "--timeout", "600"]) == 0
+
+
+def test_a_proof_that_is_not_checked_in_time_is_no_verdict(family: Path, monkeypatch: pytest.MonkeyPatch,
+                                                           capsys: pytest.CaptureFixture[str]) -> None:
+    search = api.search
+
+    def late(query: Query, **options: Any) -> SearchResult:
+        time.sleep(1)
+        return search(query, **{**options, "deadline": None})
+
+    monkeypatch.setattr(api, "search", late)
+    assert cli.run(["verify", "abs.onnx", "strict.vnnlib", "--certificate", "late", "--timeout", "1"]) == 3
+    assert capsys.readouterr().out.splitlines()[1].endswith("while the search's proof was checked")
+    assert not (family / "late").exists()
 
 
 def test_unknown(family: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

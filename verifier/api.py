@@ -7,7 +7,7 @@ read back by the kernel's checker, and the verdict is what the checker's theorem
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
@@ -17,6 +17,7 @@ from verifier.formats.errors import InputError
 from verifier.formats.onnx import LoadedNetwork
 from verifier.formats.vnnlib import Property
 from verifier.kernel.certificate import (
+    Block,
     CertificateReader,
     CertificateWriter,
     InvalidCertificate,
@@ -32,6 +33,7 @@ from verifier.properties.safety import Outcome, Statistics, Verdict, conclude
 __all__ = ["MapExecutor", "Progress", "check", "verify"]
 
 ENGINES = ("auto", "branch")
+TIME_LIMIT = "the time limit was reached"
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def verify(network: LoadedNetwork | Network, property: Property | Sequence[Query
     search_seconds = check_seconds = 0.0
     theorems: list[Theorem] = []
     proofs: list[tuple[bytes, ...]] = []
-    reason = "the time limit was reached"
+    reason = TIME_LIMIT
     for query in subject.queries:
         if deadline is not None and time.time() >= deadline:
             break
@@ -83,10 +85,13 @@ def verify(network: LoadedNetwork | Network, property: Property | Sequence[Query
                 break
             if not result.finished:
                 break
-            theorems.append(check_no_point(NoPoint(query), map(unpack, result.blocks), exact))
+            theorems.append(check_no_point(NoPoint(query), _until(deadline, map(unpack, result.blocks)), exact))
             proofs.append(result.blocks)
         except InvalidCertificate as error:
             reason = f"the search's proof was not accepted by the check ({error})"
+            break
+        except _LateCheck:
+            reason = "the time limit was reached while the search's proof was checked"
             break
         finally:
             check_seconds += time.process_time() - clock
@@ -98,13 +103,18 @@ def verify(network: LoadedNetwork | Network, property: Property | Sequence[Query
 
 
 def check(certificate: BinaryIO, network: LoadedNetwork | Network, property: Property | Sequence[Query] | None, *,
-          exact: bool = False, progress: Callable[[Progress], None] | None = None) -> Verdict:
+          exact: bool = False, timeout: float | None = None,
+          progress: Callable[[Progress], None] | None = None) -> Verdict:
     """Confirm a certificate of :func:`verify` about this network and property, without any search.
+
+    ``timeout`` is wall time in seconds; when it ends first the verdict is unknown, and nothing is said of the
+    certificate.
 
     Raises InvalidCertificate when it does not prove its verdict about exactly these, InputError when the property that
     it speaks of is not given.
     """
     clock = time.process_time()
+    deadline = None if timeout is None else time.time() + timeout
     reader = CertificateReader(certificate)
     header = reader.header
     if property is None:
@@ -122,7 +132,11 @@ def check(certificate: BinaryIO, network: LoadedNetwork | Network, property: Pro
     elif header.get("verdict") == Outcome.HOLDS.value:
         for query in subject.queries:
             told = None if progress is None else _checking(progress, done)
-            theorems.append(check_no_point(NoPoint(query), reader.proof(), exact, told))
+            try:
+                theorems.append(check_no_point(NoPoint(query), _until(deadline, reader.proof()), exact, told))
+            except _LateCheck:
+                unknown = conclude(subject.queries, [], TIME_LIMIT, vacuous=False)
+                return replace(unknown, statistics=Statistics(boxes=done, check_seconds=time.process_time() - clock))
             done += theorems[-1].branches
     else:
         raise InvalidCertificate(f"a verdict holds or violated was required, received {header.get('verdict')!r}")
@@ -131,6 +145,18 @@ def check(certificate: BinaryIO, network: LoadedNetwork | Network, property: Pro
     if verdict.outcome.value != header["verdict"]:
         raise InvalidCertificate(f"the certificate claims {header['verdict']!r} but proves {verdict.outcome.value!r}")
     return replace(verdict, statistics=Statistics(boxes=done, check_seconds=time.process_time() - clock))
+
+
+class _LateCheck(Exception):
+    """The deadline passed before a proof was checked."""
+
+
+def _until(deadline: float | None, blocks: Iterable[Block]) -> Iterator[Block]:
+    """The blocks, as long as there is time.  Raises _LateCheck."""
+    for block in blocks:
+        if deadline is not None and time.time() > deadline:
+            raise _LateCheck
+        yield block
 
 
 @dataclass(frozen=True)

@@ -185,13 +185,15 @@ def verify(net: Path, spec: Path, *, engine: str, timeout: float | None, certifi
 @click.argument("certificate", type=FILE)
 @click.argument("net", type=FILE)
 @click.argument("spec", type=FILE, required=False)
+@timeout_option
 @exact_option
 @common_options
-def check(certificate: Path, net: Path, spec: Path | None, exact: bool, as_json: bool) -> int:
+def check(certificate: Path, net: Path, spec: Path | None, timeout: float | None, exact: bool, as_json: bool) -> int:
     """Check that CERTIFICATE proves its verdict about NET.onnx (and SPEC.vnnlib); print the verdict it proves."""
     from verifier import api  # noqa: PLC0415
     from verifier.formats.onnx import read_network  # noqa: PLC0415
     from verifier.formats.vnnlib import read_property  # noqa: PLC0415
+    from verifier.properties.safety import Outcome  # noqa: PLC0415
 
     started = time.monotonic()
     network, prop = read_network(net), None if spec is None else read_property(spec)
@@ -201,10 +203,11 @@ def check(certificate: Path, net: Path, spec: Path | None, exact: bool, as_json:
     except OSError as error:
         raise InputError(f"{certificate}: a readable file was required: {error.strerror or error}") from None
     with file, Bar() as bar:
-        verdict = api.check(file, network, prop, exact=exact, progress=bar)
-    facts = {"certificate": f"{certificate}, accepted"}
+        verdict = api.check(file, network, prop, exact=exact, timeout=time_left(timeout, started), progress=bar)
+    accepted = verdict.outcome is not Outcome.UNKNOWN
+    facts = {"certificate": f"{certificate}, {'accepted' if accepted else 'not checked to its end'}"}
     _tell(_answer(verdict, network, prop), facts, network, started, as_json)
-    return HOLDS
+    return HOLDS if accepted else UNKNOWN
 
 
 @commands.command()

@@ -1,7 +1,9 @@
 """Counterexamples: cheap float candidates, confirmed exactly.
 
 A candidate is found in floating point and then moved into the exact domain and evaluated exactly; only that decides.
-Coordinates stay dyadic wherever the domain allows, so that a witness has a short finite decimal.
+Coordinates stay dyadic wherever the domain allows, so that a witness has a short finite decimal.  Numbers too large
+for floats become infinite or NaN on the way; no exact evaluation is spent on such candidates, so that overflow is
+harmless and silent here.
 """
 
 from __future__ import annotations
@@ -21,12 +23,13 @@ STEPS = 24
 STARTS = 48
 POLISHED = 4
 POLISH_STEPS = 24
+PROMISE = 0.1  # the share of what is missing that a climb's next step must promise, or the climb ends
 NEAR = 1e-6  # how far from satisfying its rows a float candidate may be to deserve an exact evaluation: effort only
 
-_QUIET = np.errstate(over="ignore", invalid="ignore")  # weights may be beyond floats; what comes out is a guess anyway
+SILENT = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
-@_QUIET
+@SILENT
 def float_outputs(bounds: FloatBounds, x: FloatArray) -> tuple[FloatArray, list[FloatArray]]:
     """Outputs at the rows of ``x``, and the pre-activations of every layer."""
     activations = []
@@ -38,7 +41,7 @@ def float_outputs(bounds: FloatBounds, x: FloatArray) -> tuple[FloatArray, list[
     return y, activations
 
 
-@_QUIET
+@SILENT
 def row_values(bounds: FloatBounds, x: FloatArray, y: FloatArray) -> FloatArray:
     """``normal . (x, y) - offset`` of every half-space at every row: positive means not satisfied."""
     return np.asarray(x @ bounds.row_input.T + y @ bounds.row_output.T - bounds.row_offset)
@@ -78,6 +81,7 @@ def promising(bounds: FloatBounds, x: FloatArray) -> Point | None:
     return confirmed(bounds.query, x[order[best[order] <= NEAR * (1 + np.abs(y[order]).max(axis=1))]])
 
 
+@SILENT
 def descend(bounds: FloatBounds, lo: FloatArray, hi: FloatArray, seed: int) -> Point | None:
     """Projected sign descent on the worst row of the nearest disjunct, from many starts in a bounded box."""
     generator = np.random.default_rng(seed)
@@ -112,11 +116,13 @@ def polish(bounds: FloatBounds, x: FloatArray, lo: FloatArray, hi: FloatArray) -
     return confirmed(bounds.query, x[None]) if value <= 0 else None
 
 
+@SILENT
 def climb(bounds: FloatBounds, x: FloatArray, lo: FloatArray, hi: FloatArray,
           enough: float) -> tuple[FloatArray, float]:
     """Successive linear programs from ``x``: minimise the worst row of the network's linear piece at the current point,
     within a trust region that shrinks when the piece was left and nothing was gained.  Returns the last point and its
-    worst row value, at most ``enough`` if that was reached.
+    worst row value, at most ``enough`` if that was reached.  A climb ends when even the piece promises little of what
+    is missing: most climbs of a property that holds end after one program.
 
     Rows that pull in different directions, where sign descent zigzags, are balanced exactly by one program.
     """
@@ -139,6 +145,8 @@ def climb(bounds: FloatBounds, x: FloatArray, lo: FloatArray, hi: FloatArray,
             break
         if answer.status is not FloatStatus.OPTIMAL or answer.primal.shape != (size + 1,):
             break
+        if value - answer.primal[size] < PROMISE * (value - enough):
+            break
         moved = np.clip(x + answer.primal[:size], lo, hi)
         new_value, new_disjunct, new_normals = _linearised(bounds, moved)
         if new_value < value:
@@ -158,7 +166,7 @@ def _linearised(bounds: FloatBounds, x: FloatArray) -> tuple[float, int, FloatAr
     return float(worst[0, disjunct]), disjunct, np.column_stack([gradient, values[0]])
 
 
-@_QUIET
+@SILENT
 def _gradients(bounds: FloatBounds, gradient: FloatArray, activations: list[FloatArray]) -> FloatArray:
     """Back-propagate gradients on the outputs, one a row; the activations have as many rows, or one for all."""
     for weight, slope, z in zip(reversed(bounds.weight), reversed(bounds.slope), reversed(activations), strict=True):

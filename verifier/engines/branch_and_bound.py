@@ -10,9 +10,10 @@ Method
     half-spaces of the open disjuncts, with the slopes of undecided units improved by a few steps of ascent (Xu et al.
     2021, alpha-CROWN; here only for the row nearest to a refutation).  What stays open is cut in two along the input
     that carries most of the relaxation gap, unless the branch is thin: few undecided units, or a depth at which
-    bisection would not end (touching sets).  Then a unit is split at 0, and when no unit is undecided exact linear
-    programs decide.  With many inputs units are split from the start, and what the bounds leave open is first given to
-    the triangle relaxation (``relaxation.py``).
+    bisection would not end (touching sets).  Then a unit is split at 0, the triangle relaxation (``relaxation.py``) may
+    refute what the bounds leave open, and when no unit is undecided exact linear programs decide.  With few inputs,
+    few of the sign vectors are those of cells, and the relaxation cuts the others off: such networks can be walked
+    cell by cell, touching sets or not.  With many inputs units are split from the start.
 Property
     Sound, because the checker decides; complete, because phase splitting ends after at most 2^units leaves.
 Reference
@@ -21,6 +22,7 @@ Reference
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +41,8 @@ from verifier.kernel.rational import FloatArray, Point
 
 FEW_UNITS = 2             # undecided units at which a branch is split on units
 FEW_PHASES = 12           # units with a phase in a network on which bisection could only cost more than 2^12 leaves
+WALKED_INPUTS = 4         # inputs that vary, up to which m units cut the domain into few cells: O(m^4)
+WALKED_PHASES = 48        # the same as FEW_PHASES when cells are walked
 DEPTH = 24                # bisections of one input after which a branch is split on units; see also total_depth
 MANTISSA_BITS = 16        # of stated bounds
 LINEAR_PROGRAM_WORK = 200_000
@@ -98,29 +102,41 @@ class Expansion:
     point: Point | None
 
 
-class BranchAndBound:
-    """The expansion of batches for one query.  Picklable; holds no open branches."""
+class OutOfTime(Exception):
+    """The deadline passed within an expansion; its batch is of no further use."""
 
-    def __init__(self, query: Query) -> None:
+
+class BranchAndBound:
+    """The expansion of batches for one query.  Picklable; holds no open branches.
+
+    ``walk``: split units alone where the query is ``walkable``, that is where few inputs and units make few cells."""
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def __init__(self, query: Query, walk: bool = False) -> None:
         self.query = query
         self.bounds = FloatBounds(query)
         self.effort = Effort()
         self.calibrated = False
         self.offsets = np.cumsum([0] + [layer.units for layer in query.network.layers])
-        self.few_units = query.network.phases if query.network.phases <= FEW_PHASES else FEW_UNITS
         self.bounded = query.domain.is_bounded
         lo, hi = query.domain.outward_floats()
         self.root_width = hi - lo
         self.unit_width = np.where(hi > lo, hi - lo, 1.0)
         varying = int((hi > lo).sum())
         self.by_units = varying > MANY_INPUTS
-        self.few_linear = 0 if self.by_units else FEW_UNITS  # undecided units up to which no relaxation is tried
+        phases = query.network.phases
+        self.walkable = self.bounded and varying <= WALKED_INPUTS and FEW_PHASES < phases <= WALKED_PHASES
+        walk = phases <= FEW_PHASES or (walk and self.walkable)
+        self.few_units = phases if walk else FEW_UNITS
+        self.few_linear = 0 if walk or self.by_units else FEW_UNITS  # open units up to which no relaxation is tried
         self.total_depth = min(varying, 8) * (varying + 3)
         self.batch = 16 if self.by_units else 128  # branches a step
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # infinities guide worse, and prove nothing
-    def expand(self, batch: SearchBatch) -> Expansion:
-        """Bound, refute and split the branches of a batch (which is changed in place)."""
+    def expand(self, batch: SearchBatch, deadline: float | None = None) -> Expansion:
+        """Bound, refute and split the branches of a batch (which is changed in place).
+
+        Raises OutOfTime when ``time.time()`` passes the deadline between two linear programs."""
         branches = batch.branches
         self.effort.boxes += len(branches)
         stated, slopes, functions = self._bound_units(branches)
@@ -135,13 +151,14 @@ class BranchAndBound:
         undecided = [(branches.lower[j] < 0) & (branches.upper[j] > 0) for j in range(len(slopes))]
         counts = sum((mask.sum(axis=1) for mask in undecided), np.zeros(len(branches), dtype=np.int64))
         for b in np.nonzero(branches.open.any(axis=1) & ((counts == 0) | (not self.bounded)))[0]:
+            _look_at_the_clock(deadline)
             answer = self._decide(batch, int(b), leaves)
             if answer is not None:
                 return Expansion(None, None, answer)
         on_input, index, at = self._input_cuts(branches, counts, rows, functions)
         errors: dict[int, Relaxed] = {}
         if rows is not None:
-            point = self._relax(batch, np.nonzero(~on_input & (counts > self.few_linear))[0], leaves, errors)
+            point = self._relax(batch, np.nonzero(~on_input & (counts > self.few_linear))[0], leaves, errors, deadline)
             if point is not None:
                 return Expansion(None, None, point)
         left = np.nonzero(branches.open.any(axis=1))[0]
@@ -231,20 +248,22 @@ class BranchAndBound:
         return None
 
     def _relax(self, batch: SearchBatch, numbers: Indices, leaves: list[ExactLeaf],
-               errors: dict[int, Relaxed]) -> Point | None:
+               errors: dict[int, Relaxed], deadline: float | None) -> Point | None:
         """Triangle relaxations of these branches: leaves that the kernel's test accepts, points, and where the
         relaxation is worst."""
         branches = batch.branches
         for b in numbers:
+            _look_at_the_clock(deadline)
             for d in np.nonzero(branches.open[b])[0]:
                 self.effort.linear_programs += 1
                 self.effort.work += 10 * LINEAR_PROGRAM_WORK
                 relaxed = relax(self.bounds, branches, int(b), batch.chosen[b], int(d))
                 if relaxed is None:
                     continue
-                if relaxed.leaf is not None and refutes_exactly(self.query, branches, relaxed.leaf):
+                leaf = next((leaf for leaf in relaxed.leaves if refutes_exactly(self.query, branches, leaf)), None)
+                if leaf is not None:
                     self.effort.exact_leaves += 1
-                    leaves.append(relaxed.leaf)
+                    leaves.append(leaf)
                     branches.open[b, d] = False
                     continue
                 point = promising(self.bounds, relaxed.x[None])
@@ -270,7 +289,10 @@ class BranchAndBound:
         thin = (halvings.max(axis=1) >= DEPTH) | (halvings.sum(axis=1) >= self.total_depth)
         best = np.take_along_axis(score, index[:, None], 1)[:, 0]
         on_input = (counts > self.few_units) & ~thin & (best > 0)
-        return on_input, index, np.take_along_axis(middle, index[:, None], 1)[:, 0]
+        at = np.take_along_axis(middle, index[:, None], 1)[:, 0]
+        branch, better, point = rows.half_spaces_left()
+        index[branch], at[branch] = better, point
+        return on_input, index, at
 
     def _unit_to_split(self, undecided: list[Mask], gap: list[FloatArray] | None, b: int,
                        relaxed: Relaxed | None) -> int:
@@ -285,6 +307,11 @@ class BranchAndBound:
             weight[relaxed.units] = np.sqrt(relaxed.errors)
             value = np.where(mask, (np.maximum(value, 0.0) + 1e-12) * weight, -1.0)
         return int(value.argmax())
+
+
+def _look_at_the_clock(deadline: float | None) -> None:
+    if deadline is not None and time.time() > deadline:
+        raise OutOfTime
 
 
 def shorten(values: FloatArray) -> FloatArray:

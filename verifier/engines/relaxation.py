@@ -9,12 +9,16 @@ a unit with a chosen sign contributes the sign.  The disjunct's rows, the signs 
 slack ``t`` to be minimised, so that the program always has points.
 ``t* > 0`` means that the relaxation is empty.  Then the multipliers of a unit's edges, combined, are the coefficient
 ``d`` of its ``z`` in the kernel's theorem on exact leaves, so rounding them to short dyadics costs margin but never
-soundness.  Otherwise the minimiser is where to look for a point.
+soundness.  ``t* = 0`` may still be a proof where a row is strict: a second program, with the slack on strict rows only,
+finds multipliers with weight on them (as in ``solvers/two_lps.py``).  Nothing can absorb their rounding, but those of
+touching sets are mostly short numbers, which rounding to a grid or to the simplest fraction restores; the kernel's test
+says whether it did.  Otherwise the minimiser is where to look for a point.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -23,18 +27,20 @@ from verifier.kernel.bounds import FloatBounds
 from verifier.kernel.branches import Branches, Mask
 from verifier.kernel.certificate import ExactLeaf
 from verifier.kernel.rational import FloatArray
-from verifier.solvers.highs import FloatLp, FloatStatus, SolverError, solve
+from verifier.solvers.highs import FloatLp, FloatSolution, FloatStatus, SolverError, solve
 
 MULTIPLIER_BITS = 30
+GRID_BITS = 36        # of the multipliers of touching relaxations
+DENOMINATORS = 2**16  # of the same, when they are no multiples of a power of two
 WORTH = 1e-7  # a smaller relaxed violation is not worth turning into a leaf: effort only
 
 
 @dataclass(frozen=True)
 class Relaxed:
-    """What the program says of one branch and disjunct: a leaf to try, and the input at which the relaxation is
+    """What the program says of one branch and disjunct: leaves to try, and the input at which the relaxation is
     tightest, with the amount by which each undecided unit leaves its activation there (flat unit numbers)."""
 
-    leaf: ExactLeaf | None
+    leaves: tuple[ExactLeaf, ...]
     x: FloatArray
     units: list[int]
     errors: FloatArray
@@ -97,18 +103,34 @@ def relax(bounds: FloatBounds, branches: Branches, branch: int, chosen: Mask, di
     lower = np.concatenate([branches.lo[branch], np.full(size - inputs, -np.inf), [-1.0]])
     upper = np.concatenate([branches.hi[branch], np.full(size - inputs + 1, np.inf)])
     right = np.array([*query_sides, *sides])
-    try:
-        answer = solve(FloatLp(cost, matrix, np.full(len(matrix), -np.inf), right, lower, upper))
-    except SolverError:
+    program = FloatLp(cost, matrix, np.full(len(matrix), -np.inf), right, lower, upper)
+    answer = _optimum(program)
+    if answer is None:
         return None
-    if answer.status is not FloatStatus.OPTIMAL or not usable(answer.primal, size + 1) or not usable(
-            answer.row_duals, len(matrix)):
-        return None
+    roundings: tuple[Callable[[float], Fraction], ...] = (_short,) if answer.objective > WORTH else ()
+    if not roundings and answer.objective > -WORTH and bounds.row_strict[columns].any():
+        hard = matrix.copy()
+        hard[len(columns):, -1] = 0.0
+        hard[:len(columns), -1] = -bounds.row_strict[columns].astype(np.float64)
+        touching = _optimum(replace(program, matrix=hard))
+        if touching is not None and abs(touching.objective) <= WORTH:
+            answer, roundings = touching, (_on_grid, _simplest)
     z = np.array([row @ answer.primal + offset for row, offset, _ in relaxed])
     active = np.array([s for _, _, s in relaxed])
     errors = np.abs(answer.primal[inputs:size] - np.where(z >= 0, z, active * z))
-    leaf = _leaf(branch, disjunct, -answer.row_duals, len(columns), owners) if answer.objective > WORTH else None
-    return Relaxed(leaf, answer.primal[:inputs], units, errors)
+    leaves = tuple(_leaf(branch, disjunct, -answer.row_duals, len(columns), owners, rounded) for rounded in roundings)
+    return Relaxed(leaves, answer.primal[:inputs], units, errors)
+
+
+def _optimum(program: FloatLp) -> FloatSolution | None:
+    """What the solver proposes, if it is an optimum with all its numbers."""
+    try:
+        answer = solve(program)
+    except SolverError:
+        return None
+    good = (answer.status is FloatStatus.OPTIMAL and usable(answer.primal, len(program.cost))
+            and usable(answer.row_duals, len(program.matrix)))
+    return answer if good else None
 
 
 def usable(values: FloatArray, count: int) -> bool:
@@ -117,17 +139,27 @@ def usable(values: FloatArray, count: int) -> bool:
 
 
 def _leaf(branch: int, disjunct: int, duals: FloatArray, count: int,
-          owners: list[tuple[int, float | None]]) -> ExactLeaf:
-    """The multipliers of rows and units that these duals mean, rounded to short dyadics."""
+          owners: list[tuple[int, float | None]], rounded: Callable[[float], Fraction]) -> ExactLeaf:
+    """The multipliers of rows and units that these duals mean, each rounded."""
     rows = np.maximum(duals[:count], 0.0)
     units: dict[int, float] = {}
     for dual, (unit, factor) in zip(np.maximum(duals[count:], 0.0).tolist(), owners, strict=True):
         units[unit] = units.get(unit, 0.0) + dual * (1.0 if factor is None else factor)
-    return ExactLeaf(branch, disjunct, tuple(_short(float(v)) for v in rows),
-                     tuple((unit, _short(value)) for unit, value in sorted(units.items()) if value))
+    return ExactLeaf(branch, disjunct, tuple(rounded(float(v)) for v in rows),
+                     tuple((unit, v) for unit, v in sorted((i, rounded(value)) for i, value in units.items()) if v))
 
 
 def _short(value: float) -> Fraction:
     """``value`` rounded to MULTIPLIER_BITS significant bits."""
     mantissa, exponent = np.frexp(value)
     return Fraction(round(float(mantissa) * 2**MULTIPLIER_BITS)) * Fraction(2) ** (int(exponent) - MULTIPLIER_BITS)
+
+
+def _on_grid(value: float) -> Fraction:
+    """``value`` rounded to a multiple of 2^-GRID_BITS."""
+    return Fraction(round(value * 2.0**GRID_BITS), 2**GRID_BITS)
+
+
+def _simplest(value: float) -> Fraction:
+    """The fraction nearest to ``value`` among those of a small denominator."""
+    return Fraction(value).limit_denominator(DENOMINATORS)

@@ -20,6 +20,8 @@ from verifier.kernel.rational import FloatArray
 ASCENT = (0.7, 0.5)       # how far slopes move towards the better piece, step by step
 MARGIN = 32.0             # stated bounds and refutations keep this many error terms in reserve for the other arithmetic
 
+CUTS = 16                 # parts of a side at which a box may be cut where a linear bound excludes more than half of it
+
 NO_REFUTATIONS = Refutations(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint8))
 
 
@@ -157,6 +159,26 @@ class RowBounds:
             norm = np.maximum(np.maximum(move.sum(axis=1), stale), 1e-300)
             np.add.at(score, function.branch, (gap[function.branch, function.unit] / norm)[:, None] * move)
         return score
+
+    def half_spaces_left(self) -> tuple[Indices, Indices, FloatArray]:
+        """Branches of which a linear bound excludes at least half along one input: which branches, which inputs, where.
+
+        Where ``L(x) > 0`` for the linear bound ``L`` of the only open disjunct, nothing is left to find.  Along input
+        ``i`` that holds beyond the share ``-min L / (|l_i| width_i)`` of the box.  The cut leaves a little more than
+        this share, at most half, so that the other child is refuted again; it lies at a short number of the box.
+        """
+        branches = self.branches
+        own = np.nonzero(branches.open.sum(axis=1)[self.branch] == 1)[0]
+        branch, linear = self.branch[own], self.linear[own]
+        lo, width = branches.lo[branch], (branches.hi - branches.lo)[branch]
+        reach = np.abs(linear) * width
+        share = np.where(reach > 0, -self.lower[own][:, None] / np.where(reach > 0, reach, 1.0), np.inf)
+        index = share.argmin(axis=1)
+        at = np.arange(len(own)), index
+        kept = np.minimum(np.ceil(share[at] * (CUTS + 0.25)) / CUTS, 1.0)
+        point = lo[at] + width[at] * np.where(linear[at] >= 0, kept, 1 - kept)
+        good = (kept > 0) & (kept <= 0.5) & (lo[at] < point) & (point < branches.hi[branch][at])
+        return branch[good], index[good], point[good]
 
 
 def _default_steps(branches: Branches, layer: int, slope: FloatArray) -> FloatArray:

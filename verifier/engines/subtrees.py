@@ -6,6 +6,10 @@ while, then deals what is still open into *units*, each with a budget counted in
 unit returns its blocks and what it left open; the proof is the concatenation in the order of the stack.  How units
 are dealt depends on counts alone, hence the same proof comes out whether one process ran them all or many did.
 
+Where a network in few dimensions has few cells, bisection gets a trial of its own.  It decides what has a margin, and
+fast; but around a touching set it never comes to an end, whereas walking the cells does.  So what the trial leaves
+undecided starts anew, and the trial's blocks are dropped: half a proof of the one kind is no use to the other.
+
 The first point found *in this order* is the answer, for the same reason.
 """
 
@@ -20,16 +24,17 @@ from typing import Any, Protocol
 import numpy as np
 
 from verifier.engines.attack import descend
-from verifier.engines.branch_and_bound import BranchAndBound, Effort, SearchBatch
+from verifier.engines.branch_and_bound import BranchAndBound, Effort, OutOfTime, SearchBatch
 from verifier.kernel.branches import Stack
 from verifier.kernel.query import Query
 from verifier.kernel.rational import Point
 
 FIRST_BUDGET = 30_000_000  # work before the first units are dealt: about a tenth of a second
+TRIAL_BUDGET = 60_000_000  # work on inputs before the few cells of a small network are walked instead
 UNIT_BUDGET = 60_000_000   # work of a unit: at most half a second
 COMPILE_AFTER = 6_000_000  # work after which loading the compiled loop pays
 UNITS = 8                  # dealt at a time
-ATTACK_AT = (1, 200, 2000, 10_000)  # branches after which the whole domain is attacked anew
+ATTACK_AT = (2, 200, 2000, 10_000)  # branches after which the whole domain is attacked; many proofs need but three
 Open = tuple[SearchBatch, ...]
 
 
@@ -85,7 +90,12 @@ class _Run:
         while len(self.stack) and self.point is None and self.search.effort.work < limit:
             if deadline is not None and time.time() > deadline:
                 return
-            expansion = self.search.expand(self.stack.pop(self.search.batch))
+            batch = self.stack.pop(self.search.batch)
+            try:
+                expansion = self.search.expand(batch, deadline)
+            except OutOfTime:
+                self.stack.push(batch)  # so that nobody takes the search for finished
+                return
             if expansion.point is not None or expansion.block is None or expansion.children is None:
                 self.point = expansion.point
                 return
@@ -131,6 +141,14 @@ def search(query: Query, *, seed: int = 0, deadline: float | None = None, compil
         if progress is not None:
             progress(engine.effort.boxes, len(run.stack), volume.decided(run.stack.parts))
 
+    if engine.walkable:
+        trial = _Run(engine, Stack([SearchBatch.root(query)]))  # batches are changed in place
+        trial.go(TRIAL_BUDGET, deadline, watch)
+        if trial.point is not None or not len(trial.stack):
+            return SearchResult(tuple(trial.blocks), trial.point is None, trial.point, engine.effort)
+        tried = engine.effort
+        engine = BranchAndBound(query, walk=True)
+        engine.bounds.compiled, engine.effort = True, tried
     first = _Run(engine, root)
     first.go(FIRST_BUDGET, deadline, watch)
     effort = engine.effort
