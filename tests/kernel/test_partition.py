@@ -364,7 +364,8 @@ def test_a_flat_domain_taken_for_a_full_one() -> None:
 
 
 def ball(network: Network, domain: Domain, patterns: list[bytes], parts: list[CellProof]) -> Cells:
-    claim = check_cells(network, 1, domain, [encode_head(network.layers[:1], patterns, True), encode_batch(parts)]).claim
+    frames = [encode_head(network.layers[:1], patterns, True), encode_batch(parts)]
+    claim = check_cells(network, 1, domain, frames).claim
     assert isinstance(claim, Cells)
     return claim
 

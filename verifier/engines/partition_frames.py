@@ -39,7 +39,7 @@ def encode_head(layers: Sequence[Layer], patterns: Sequence[Signs], complete: bo
     phases = np.concatenate([layer.has_phase for layer in layers] or [np.zeros(0, dtype=np.bool_)])
     signs = np.frombuffer(b"".join(patterns), dtype=np.uint8).reshape(len(patterns), len(phases))
     packed = np.packbits(signs[:, phases], axis=1) if phases.any() else np.zeros(0, dtype=np.uint8)
-    return _fields(_numbers([len(patterns), int(complete)]), _weights(equations), packed.tobytes())
+    return _fields(_numbers([len(patterns), int(complete)]), _weights(equations).encode(), packed.tobytes())
 
 
 def encode_batch(cells: Sequence[CellProof], complete: bool = True) -> bytes:
@@ -47,11 +47,11 @@ def encode_batch(cells: Sequence[CellProof], complete: bool = True) -> bytes:
     bases = [v for cell in cells for v in (len(cell.bases), *(row for basis in cell.bases for row in basis))]
     return _fields(
         _numbers([len(cells)]),
-        "\n".join(_point(cell.point) for cell in cells).encode(),
+        _lines(_point(cell.point) for cell in cells),
         _numbers([v for cell in cells for v in cell.how]),
         _numbers([v for cell in cells for v in cell.neighbours]),
-        "\n".join(_point(point) for cell in cells for point in cell.joins).encode(),
-        "\n".join(_weights(weights).decode() for cell in cells for weights in cell.multipliers).encode(),
+        _lines(_point(point) for cell in cells for point in cell.joins),
+        _lines(_weights(weights) for cell in cells for weights in cell.multipliers),
         _numbers(bases if complete else []))
 
 
@@ -67,5 +67,9 @@ def _point(point: Point) -> str:
     return " ".join(map(str, point))
 
 
-def _weights(weights: Weights) -> bytes:
-    return " ".join(f"{number}:{weight}" for number, weight in weights).encode()
+def _weights(weights: Weights) -> str:
+    return " ".join(f"{number}:{weight}" for number, weight in weights)
+
+
+def _lines(lines: Iterable[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()

@@ -287,17 +287,23 @@ class _Entries:
     """The fields of a batch."""
 
     def __init__(self, fields: Fields) -> None:
-        self.points = _Queue(fields.text().split("\n"))
+        self.points = _Queue(_lines(fields.text()))
         self.how: _Queue[int] = _Queue(fields.array("<u4").tolist())
         self.neighbours: _Queue[int] = _Queue(fields.array("<u4").tolist())
-        self.joins, self.multipliers = (_Queue(text.split("\n") if text else []) for text in
-                                        (fields.text(), fields.text()))
+        self.joins, self.multipliers = _Queue(_lines(fields.text())), _Queue(_lines(fields.text()))
         self.bases: _Queue[int] = _Queue(fields.array("<u4").tolist())
 
     @property
     def finished(self) -> bool:
         return all(queue.finished for queue in (self.points, self.how, self.neighbours, self.joins, self.multipliers,
                                                 self.bases))
+
+
+def _lines(text: str) -> list[str]:
+    *lines, rest = text.split("\n")
+    if rest:
+        raise InvalidCertificate("a line of a proof has no end")
+    return lines
 
 
 def _rationals(words: Sequence[str]) -> list[Fraction]:
