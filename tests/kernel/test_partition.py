@@ -6,18 +6,20 @@ import random
 from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction as F
+from pathlib import Path
 
 import pytest
 
 from tests import reference
 from tests.engines.test_propagate import cube, modular, one_layer
 from tests.strategies import random_box, random_network
+from verifier import kernel
 from verifier.engines import partition_proof
 from verifier.engines.partition_frames import CellProof, encode_batch, encode_head
 from verifier.engines.partition_proof import IncompleteError, prove_cells
 from verifier.engines.propagate import Cell, Propagation, Region
 from verifier.geometry.chart import EmptyDomainError
-from verifier.kernel.certificate import InvalidCertificate
+from verifier.kernel.certificate import Fields, InvalidCertificate
 from verifier.kernel.checker import Theorem
 from verifier.kernel.domain import Ball, Domain, Polytope, hull_of
 from verifier.kernel.network import Layer, Network
@@ -338,6 +340,33 @@ def test_another_network_or_domain() -> None:
         check_cells(region.network, 3, Polytope(cube(2)), frames)
     with pytest.raises(InvalidCertificate, match="does not fit the network"):
         check_cells(region.network, 2, Polytope(cube(3)), frames)
+
+
+def test_the_example_of_the_page() -> None:
+    network = Network.from_arrays([[[1], [-1]], [[1, 1]]], [[0, 0], [0]])
+    region = Region(network, Box.from_bounds([-1], [2]))
+    head = encode_head(region.kept, [b"\1\0\1", b"\0\1\1"], True)
+    batch = encode_batch([CellProof((ONE,), [NEIGHBOUR], [1]), CellProof((F(-1, 2),), [NEIGHBOUR], [0])])
+    claim = checked(region, [head, batch])
+    assert (len(claim.patterns), claim.linear) == (2, (2, 2))
+    shown = []
+    for frame in (head, batch):
+        fields = Fields(frame)
+        while not fields.finished:
+            shown.append(fields.field())
+    page = (Path(kernel.__file__).parent / "CERTIFICATE.md").read_text()
+    lines = page.split("```cells\n")[1].split("\n```")[0].splitlines()
+    assert [line.strip('"').replace("\\n", "\n").encode() if line.startswith('"') else
+            b"" if line == "(no text)" else bytes.fromhex(line) for line in lines] == shown
+    other = Network.from_arrays([[[1], [1]], [[1, 1]]], [[0, -3], [0]])
+    region = Region(other, region.box)
+    right = CellProof((ONE,), [NEIGHBOUR, BASES], [1], bases=[(3,)])
+    left = CellProof((F(-1, 2),), [NEIGHBOUR, BASES], [0], bases=[(3,)])
+    head = encode_head(region.kept, [b"\1\0\1", b"\0\0\1"], True)
+    assert len(checked(region, [head, encode_batch([right, left])]).patterns) == 2
+    for row in (0, 1, 2):
+        with pytest.raises(InvalidCertificate, match="proves nothing"):
+            checked(region, [head, encode_batch([replace(right, bases=[(row,)]), left])])
 
 
 # --- domains ---------------------------------------------------------------------------------------------------------

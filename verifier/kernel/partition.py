@@ -34,6 +34,7 @@ from verifier.kernel.network import Network
 from verifier.kernel.rational import common_denominator
 
 T = TypeVar("T")
+MOST_CELLS = 1 << 24
 NEIGHBOUR, FACET, MULTIPLIERS, BASES = range(4)
 """How a row is dealt with: a neighbour; one with a facet point; multipliers; from BASES on, a basis."""
 
@@ -84,8 +85,9 @@ class PartitionMachine:
         kept = network.layers[:layers]
         fields = Fields(head)
         numbers = fields.array("<u4").tolist()
-        if len(numbers) != 2 or numbers[0] < 1 or numbers[1] > 1:
-            raise InvalidCertificate("a partition's head needs the number of its cells, and whether they are all")
+        if len(numbers) != 2 or not 0 < numbers[0] <= MOST_CELLS or numbers[1] > 1:
+            raise InvalidCertificate(f"a partition's head needs a number of cells up to {MOST_CELLS}, and whether they "
+                                     "are all")
         self.count, self.complete = numbers[0], bool(numbers[1])
         self.hull = hull_of(domain, _weights(fields.text()))
         self.phases = [layer.has_phase for layer in kept]
@@ -200,7 +202,10 @@ class PartitionMachine:
             else:
                 on_basis.setdefault(how - BASES, []).append(g)
         size = len(self.hull.free)
-        for index in range(entries.bases.take(1)[0]):
+        count = entries.bases.take(1)[0]
+        if count > len(units):
+            raise InvalidCertificate(f"cell {number}: {count} bases for {len(units)} rows")
+        for index in range(count):
             basis = entries.bases.take(size)
             if not basis_refutes(rows, basis, on_basis.pop(index, [])):
                 raise InvalidCertificate(f"cell {number}: basis {index} proves nothing about one of its rows")
