@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from tests.engines.test_propagate import cube, modular, one_layer
 from tests.strategies import random_box, random_network
 from verifier import kernel
 from verifier.engines import partition_proof
+from verifier.engines.adjacency import facet_pairs
 from verifier.engines.partition_frames import CellProof, encode_batch, encode_head
 from verifier.engines.partition_proof import IncompleteError, prove_cells
 from verifier.engines.propagate import Cell, Propagation, Region
@@ -23,7 +25,7 @@ from verifier.kernel.certificate import Fields, InvalidCertificate
 from verifier.kernel.checker import Theorem
 from verifier.kernel.domain import Ball, Domain, Polytope, hull_of
 from verifier.kernel.network import Layer, Network
-from verifier.kernel.partition import BASES, FACET, MULTIPLIERS, NEIGHBOUR, Cells, check_cells
+from verifier.kernel.partition import BASES, FACET, MULTIPLIERS, NEIGHBOUR, Cells, PartitionMachine, check_cells
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.rational import Matrix
 
@@ -123,6 +125,34 @@ def test_a_fold_that_is_no_fold_and_regions_that_do_not_join() -> None:
     hat = Network.from_arrays([[[1], [1], [1]], [[1, -2, 1]]], [[1, 0, -1], [0]])
     claim = proved(Region(hat, cube(1, 2)))
     assert (len(claim.patterns), claim.maps, claim.linear) == (4, 3, (4, 4))
+
+
+def test_only_the_cell_across_is_accepted_across_a_facet() -> None:
+    """The theorem on neighbours, on degenerate networks: no other listed cell passes for the one beyond a facet."""
+    facets = 0
+    for seed in range(40):
+        rng = random.Random(seed)
+        network = random_network(rng, True)
+        box = random_box(rng, network.inputs, True, bounded=True)
+        region = Region(network, box)
+        cells = found_cells(region)
+        prover = partition_proof._Prover(region, cells, False, False)
+        head = encode_head(region.kept, [cell.signs for cell in cells], True, prover.equations)
+        machine = PartitionMachine(network, len(network.layers), Polytope(box), head)
+        for pair in facet_pairs(cells):
+            for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
+                work = partition_proof._CellWork(prover, one)
+                units, zeros = machine._rows(one, cells[one].signs, work.interior())
+                assert list(units) == work.own
+                point = [v * math.lcm(*(w.denominator for w in prover.from_chart(pair.point)))
+                         for v in (*prover.from_chart(pair.point), ONE)]
+                (own,) = (mask for row, mask in units.items()
+                          if sum(a * v for a, v in zip(row, point, strict=True)) == 0)
+                passing = [number for number, pattern in enumerate(machine.patterns)
+                           if number != one and not (pattern ^ machine.patterns[one]) & ~(own | zeros)]
+                assert passing == [other]
+                facets += 1
+    assert facets > 300
 
 
 # --- one-sided proofs, and what is missing ---------------------------------------------------------------------------
