@@ -15,18 +15,21 @@ from typing import Any
 import pytest
 
 from tests import reference, tiny
-from tests.engines.test_propagate import cube, modular
+from tests.engines.test_propagate import cube, modular, one_layer
 from tests.strategies import random_box, random_network
 from verifier import cli
 from verifier.api import check
-from verifier.certificates import ProvedRanges, partition_proof, polytope_of, query_of, write_cells
+from verifier.certificates import ProvedRanges, partition_proof, piece_proof, polytope_of, query_of, write_cells
+from verifier.engines.partition_frames import CellProof, encode_batch, encode_head
 from verifier.engines.propagate import Propagation, Region
 from verifier.formats.domains import domain_of
 from verifier.formats.errors import InputError
 from verifier.formats.expression import LinearExpression
 from verifier.formats.vnnlib import Property, parse_property
 from verifier.kernel.certificate import MAGIC, InvalidCertificate
+from verifier.kernel.domain import Ball
 from verifier.kernel.network import Network
+from verifier.kernel.partition import FACET, MULTIPLIERS, NEIGHBOUR
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.query import Query
 from verifier.properties.cells import Counted, ProvedCells, conclude_cells
@@ -165,6 +168,26 @@ def test_counts(counted: Counted, complete: bool, bounds: tuple[int | None, int 
     maps = len({cell.affine_map for cell in cells})
     assert (proved.lower, proved.upper) == (bounds[0] or maps, bounds[1])
     assert proved.is_exact is complete
+
+
+def test_a_count_in_a_ball() -> None:
+    """The line x = 0 cuts the unit disk; y = 1 touches it."""
+    network = one_layer([(1, 0, 0), (0, 1, -1)])
+    disk = Ball((F(0), F(0)), F(1), 2)
+    cells = [CellProof((x, F(0)), [FACET if join else NEIGHBOUR, MULTIPLIERS], [other],
+                       [(F(0), F(1, 2))] if join else [], [[]]) for x, other, join in
+             ((F(1, 2), 1, True), (F(-1, 2), 0, False))]
+    frames = [encode_head(network.layers, [b"\1\0", b"\0\0"], True), encode_batch(cells)]
+    stream = io.BytesIO()
+    write_cells(stream, network, disk, Counted.LINEAR, 1, [piece_proof(network, 1, disk, frames)], {})
+    proved = confirmed(stream.getvalue(), network)
+    assert isinstance(proved, ProvedCells)
+    assert (proved.lower, proved.upper, proved.claims[0].domain) == (2, 2, disk)
+    header, proofs = taken_apart(stream.getvalue())
+    for path, value in ((["pieces", 0, "radius"], "2"), (["pieces", 0, "norm"], 3), (["pieces", 0, "norm"], "2"),
+                        (["pieces", 0, "centre"], ["0", "1/2"]), (["pieces", 0, "empty"], True)):
+        with pytest.raises(InvalidCertificate):
+            confirmed(put_together(changed(header, path, value), proofs), network)
 
 
 def test_counts_speak_of_one_piece() -> None:

@@ -90,14 +90,21 @@ def partition_proof(region: Region, cells: Sequence[Cell], *, joins: bool = Fals
 
     domain = Polytope(region.box, region.rows)
     for careful in (False, True):
-        frames = tuple(zlib.compress(frame) for frame in
-                       prove_cells(region, cells, complete=complete, joins=joins, careful=careful))
+        frames = prove_cells(region, cells, complete=complete, joins=joins, careful=careful)
         try:
-            return PieceProof(domain, frames, check_cells(region.network, len(region.kept), domain,
-                                                          map(decompress, frames)))
+            return piece_proof(region.network, len(region.kept), domain, frames)
         except InvalidCertificate as error:
             reason = str(error)
     raise ValueError(f"the proof of the cells was not accepted by the check: {reason}")
+
+
+def piece_proof(network: Network, layers: int, domain: Domain, frames: Iterable[bytes]) -> PieceProof:
+    """The frames (not compressed) of a proof about the cells of a polytope or a ball, checked.
+
+    Raises InvalidCertificate when they prove nothing.
+    """
+    compressed = tuple(map(zlib.compress, frames))
+    return PieceProof(domain, compressed, check_cells(network, layers, domain, map(decompress, compressed)))
 
 
 def empty_proof(domain: Query, blocks: Sequence[bytes], exact: bool = False) -> PieceProof:
