@@ -17,10 +17,11 @@ their minimum there; the checker gets the multipliers from one small inverse mat
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Generic, TypeVar
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -122,7 +123,7 @@ class PartitionMachine:
         entries = _Entries(fields)
         for _ in range(head[0]):
             self._check_cell(entries)
-        if not entries.finished or not fields.finished:
+        if not entries.is_empty() or not fields.finished:
             raise InvalidCertificate("a batch has more entries than its cells need")
 
     def claim(self) -> Cells:
@@ -144,7 +145,7 @@ class PartitionMachine:
     def _check_cell(self, entries: _Entries) -> None:
         number = self.done
         signs = self._signs(self.patterns[number])
-        point = self._point(entries.points.take(1)[0])
+        point = self._point(_take(entries.points, 1)[0])
         if not self.hull.contains_inside(point):
             raise InvalidCertificate(f"cell {number}: its point is not inside the domain")
         units, zeros = self._rows(number, signs, point)
@@ -186,27 +187,27 @@ class PartitionMachine:
     def _check_rows(self, number: int, units: dict[Row, int], zeros: int, entries: _Entries) -> None:
         rows = [*units, *self.hull.rows]
         on_basis: dict[int, list[int]] = {}
-        for g, (how, own) in enumerate(zip(entries.how.take(len(units)), units.values(), strict=True)):
+        for g, (how, own) in enumerate(zip(_take(entries.how, len(units)), units.values(), strict=True)):
             if how <= FACET:
-                (other,) = entries.neighbours.take(1)
+                (other,) = _take(entries.neighbours, 1)
                 if other >= self.count or other == number or (
                         (self.patterns[number] ^ self.patterns[other]) & ~(own | zeros)):
                     raise InvalidCertificate(f"cell {number}: cell {other} cannot lie across its row {g}")
                 self.pairs.append((number, other))
                 if how == FACET:
-                    self._check_facet(number, list(units), g, self._point(entries.joins.take(1)[0]))
+                    self._check_facet(number, list(units), g, self._point(_take(entries.joins, 1)[0]))
                     self.joins.append((number, other))
             elif how == MULTIPLIERS:
-                if not multipliers_refute(self.hull, rows, g, _weights(entries.multipliers.take(1)[0])):
+                if not multipliers_refute(self.hull, rows, g, _weights(_take(entries.multipliers, 1)[0])):
                     raise InvalidCertificate(f"cell {number}: the multipliers of row {g} prove nothing")
             else:
                 on_basis.setdefault(how - BASES, []).append(g)
         size = len(self.hull.free)
-        count = entries.bases.take(1)[0]
+        count = _take(entries.bases, 1)[0]
         if count > len(units):
             raise InvalidCertificate(f"cell {number}: {count} bases for {len(units)} rows")
         for index in range(count):
-            basis = entries.bases.take(size)
+            basis = _take(entries.bases, size)
             if not basis_refutes(rows, basis, on_basis.pop(index, [])):
                 raise InvalidCertificate(f"cell {number}: basis {index} proves nothing about one of its rows")
         if on_basis:
@@ -271,37 +272,26 @@ def basis_refutes(rows: Sequence[Row], basis: Sequence[int], targets: Sequence[i
     return True
 
 
-class _Queue(Generic[T]):
-    """Entries that are taken one after another."""
-
-    def __init__(self, items: Sequence[T]) -> None:
-        self._items, self._at = items, 0
-
-    @property
-    def finished(self) -> bool:
-        return self._at == len(self._items)
-
-    def take(self, count: int) -> Sequence[T]:
-        self._at += count
-        if self._at > len(self._items):
-            raise InvalidCertificate("a batch has fewer entries than its cells need")
-        return self._items[self._at - count:self._at]
-
-
 class _Entries:
-    """The fields of a batch."""
+    """The fields of a batch, from which entries are taken one after another."""
 
     def __init__(self, fields: Fields) -> None:
-        self.points = _Queue(_lines(fields.text()))
-        self.how: _Queue[int] = _Queue(fields.array("<u4").tolist())
-        self.neighbours: _Queue[int] = _Queue(fields.array("<u4").tolist())
-        self.joins, self.multipliers = _Queue(_lines(fields.text())), _Queue(_lines(fields.text()))
-        self.bases: _Queue[int] = _Queue(fields.array("<u4").tolist())
+        self.points = iter(_lines(fields.text()))
+        self.how: Iterator[int] = iter(fields.array("<u4").tolist())
+        self.neighbours: Iterator[int] = iter(fields.array("<u4").tolist())
+        self.joins, self.multipliers = iter(_lines(fields.text())), iter(_lines(fields.text()))
+        self.bases: Iterator[int] = iter(fields.array("<u4").tolist())
 
-    @property
-    def finished(self) -> bool:
-        return all(queue.finished for queue in (self.points, self.how, self.neighbours, self.joins, self.multipliers,
-                                                self.bases))
+    def is_empty(self) -> bool:
+        """Whether nothing is left (asked once: it takes)."""
+        return all(next(entries, None) is None for entries in vars(self).values())
+
+
+def _take(entries: Iterator[T], count: int) -> list[T]:
+    taken = list(islice(entries, count))
+    if len(taken) != count:
+        raise InvalidCertificate("a batch has fewer entries than its cells need")
+    return taken
 
 
 def _lines(text: str) -> list[str]:
