@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from verifier import __version__
+from verifier.certificates import ProvedRanges, check_sets, files_of
 from verifier.engines.subtrees import MapExecutor, search
 from verifier.formats.errors import InputError
 from verifier.formats.onnx import LoadedNetwork
@@ -28,6 +29,7 @@ from verifier.kernel.checker import NoPoint, PointIn, Theorem, check_no_point, c
 from verifier.kernel.network import Network
 from verifier.kernel.query import Query
 from verifier.kernel.rational import Point
+from verifier.properties.cells import ProvedCells
 from verifier.properties.safety import Outcome, Statistics, Verdict, conclude
 
 __all__ = ["MapExecutor", "Progress", "check", "verify"]
@@ -102,21 +104,41 @@ def verify(network: LoadedNetwork | Network, property: Property | Sequence[Query
     return replace(verdict, statistics=Statistics(boxes, leaves, programs, search_seconds, check_seconds, written))
 
 
-def check(certificate: BinaryIO, network: LoadedNetwork | Network, property: Property | Sequence[Query] | None, *,
-          exact: bool = False, timeout: float | None = None,
-          progress: Callable[[Progress], None] | None = None) -> Verdict:
-    """Confirm a certificate of :func:`verify` about this network and property, without any search.
+def check(certificate: BinaryIO, network: LoadedNetwork | Network,
+          property: Property | Sequence[Query] | None = None, *, exact: bool = False, timeout: float | None = None,
+          progress: Callable[[Progress], None] | None = None) -> Verdict | ProvedCells | ProvedRanges:
+    """Confirm a certificate about this network and property, without any search; returns what it proves: the verdict
+    of :func:`verify`, cells (a reachable set or a count), or ranges.  The last two need no property unless their domain
+    came from one.
 
-    ``timeout`` is wall time in seconds; when it ends first the verdict is unknown, and nothing is said of the
-    certificate.
+    ``timeout`` is wall time in seconds; when it ends first the answer is an unknown verdict, and nothing is said of
+    the certificate.
 
-    Raises InvalidCertificate when it does not prove its verdict about exactly these, InputError when the property that
+    Raises InvalidCertificate when it does not prove what it says about exactly these, InputError when the property that
     it speaks of is not given.
     """
     clock = time.process_time()
-    deadline = None if timeout is None else time.time() + timeout
+    timed = certificate if timeout is None else cast("BinaryIO", _TimedStream(certificate, time.time() + timeout))
+    try:
+        proved = _check(timed, network, property, exact, progress)
+    except _LateCheck:
+        proved = Verdict(Outcome.UNKNOWN, TIME_LIMIT)
+    if isinstance(proved, Verdict):
+        done = replace(proved.statistics, check_seconds=time.process_time() - clock)
+        return replace(proved, statistics=done)
+    return proved
+
+
+def _check(certificate: BinaryIO, network: LoadedNetwork | Network, property: Property | Sequence[Query] | None,
+           exact: bool, progress: Callable[[Progress], None] | None) -> Verdict | ProvedCells | ProvedRanges:
     reader = CertificateReader(certificate)
     header = reader.header
+    if header.get("verdict") in ("cells", "range"):
+        if property is not None and not isinstance(property, Property):
+            raise InputError("a certificate of cells or ranges has its domain, or a property file has it: no queries "
+                             "are needed")
+        told = None if progress is None else _checking(progress, 0)
+        return check_sets(reader, network, property, exact=exact, progress=told)
     if property is None:
         raise InputError("this certificate speaks of a property: name its file after the network's")
     subject = _Subject.of(network, property)
@@ -132,11 +154,7 @@ def check(certificate: BinaryIO, network: LoadedNetwork | Network, property: Pro
     elif header.get("verdict") == Outcome.HOLDS.value:
         for query in subject.queries:
             told = None if progress is None else _checking(progress, done)
-            try:
-                theorems.append(check_no_point(NoPoint(query), _until(deadline, reader.proof()), exact, told))
-            except _LateCheck:
-                unknown = conclude(subject.queries, [], TIME_LIMIT, vacuous=False)
-                return replace(unknown, statistics=Statistics(boxes=done, check_seconds=time.process_time() - clock))
+            theorems.append(check_no_point(NoPoint(query), reader.proof(), exact, told))
             done += theorems[-1].branches
     else:
         raise InvalidCertificate(f"a verdict holds or violated was required, received {header.get('verdict')!r}")
@@ -144,11 +162,25 @@ def check(certificate: BinaryIO, network: LoadedNetwork | Network, property: Pro
     verdict = conclude(subject.queries, theorems, "", subject.vacuous)
     if verdict.outcome.value != header["verdict"]:
         raise InvalidCertificate(f"the certificate claims {header['verdict']!r} but proves {verdict.outcome.value!r}")
-    return replace(verdict, statistics=Statistics(boxes=done, check_seconds=time.process_time() - clock))
+    return replace(verdict, statistics=Statistics(boxes=done))
 
 
 class _LateCheck(Exception):
     """The deadline passed before a proof was checked."""
+
+
+class _TimedStream:
+    """A stream that is read only as long as there is time; a check reads its proof step by step."""
+
+    def __init__(self, stream: BinaryIO, deadline: float) -> None:
+        self._stream = stream
+        self._deadline = deadline
+
+    def read(self, size: int = -1) -> bytes:
+        """As the stream's.  Raises _LateCheck."""
+        if time.time() > self._deadline:
+            raise _LateCheck
+        return self._stream.read(size)
 
 
 def _until(deadline: float | None, blocks: Iterable[Block]) -> Iterator[Block]:
@@ -170,12 +202,9 @@ class _Subject:
 
     @classmethod
     def of(cls, network: LoadedNetwork | Network, property: Property | Sequence[Query]) -> _Subject:
-        files: dict[str, Any] = {}
+        files = files_of(network, property)
         plain = network if isinstance(network, Network) else network.network
-        if isinstance(network, LoadedNetwork):
-            files["network"] = sorted({digest for _, digest in network.files} | {network.sha256})
         if isinstance(property, Property):
-            files["property"] = property.sha256
             return cls(plain, property.queries(plain), files, property.contradictory)
         queries = tuple(property)
         if any(query.network.digest != plain.digest for query in queries):

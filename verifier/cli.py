@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from verifier.cli_sets import range_command, reach_command
+from verifier.cli_sets import range_command, reach_command, tell_sets
 from verifier.console import (
     CONTRADICTED,
     FAILED,
@@ -189,11 +189,11 @@ def verify(net: Path, spec: Path, *, engine: str, timeout: float | None, certifi
 @exact_option
 @common_options
 def check(certificate: Path, net: Path, spec: Path | None, timeout: float | None, exact: bool, as_json: bool) -> int:
-    """Check that CERTIFICATE proves its verdict about NET.onnx (and SPEC.vnnlib); print the verdict it proves."""
+    """Check that CERTIFICATE proves what it says about NET.onnx (and SPEC.vnnlib), and print that."""
     from verifier import api  # noqa: PLC0415
     from verifier.formats.onnx import read_network  # noqa: PLC0415
     from verifier.formats.vnnlib import read_property  # noqa: PLC0415
-    from verifier.properties.safety import Outcome  # noqa: PLC0415
+    from verifier.properties.safety import Outcome, Verdict  # noqa: PLC0415
 
     started = time.monotonic()
     network, prop = read_network(net), None if spec is None else read_property(spec)
@@ -203,10 +203,13 @@ def check(certificate: Path, net: Path, spec: Path | None, timeout: float | None
     except OSError as error:
         raise InputError(f"{certificate}: a readable file was required: {error.strerror or error}") from None
     with file, Bar() as bar:
-        verdict = api.check(file, network, prop, exact=exact, timeout=time_left(timeout, started), progress=bar)
-    accepted = verdict.outcome is not Outcome.UNKNOWN
+        proved = api.check(file, network, prop, exact=exact, timeout=time_left(timeout, started), progress=bar)
+    accepted = not isinstance(proved, Verdict) or proved.outcome is not Outcome.UNKNOWN
     facts = {"certificate": f"{certificate}, {'accepted' if accepted else 'not checked to its end'}"}
-    _tell(_answer(verdict, network, prop), facts, network, started, as_json)
+    if isinstance(proved, Verdict):
+        _tell(_answer(proved, network, prop), facts, network, started, as_json)
+    else:
+        tell_sets(proved, facts, network, time.monotonic() - started, as_json)
     return HOLDS if accepted else UNKNOWN
 
 

@@ -142,7 +142,17 @@ class Cell:
     @property
     def interior(self) -> Point:
         """An interior input, exactly."""
-        return self.chart.point(self._body.interior(self))
+        return self.chart.point(self.chart_interior)
+
+    @property
+    def chart_interior(self) -> Homogeneous:
+        """An interior point in chart coordinates, exactly."""
+        return self._body.interior(self)
+
+    @property
+    def maps(self) -> ExactMaps:
+        """The exact affine maps of all cells of the propagation (shared)."""
+        return self._maps
 
     @property
     def has_vertices(self) -> bool:
