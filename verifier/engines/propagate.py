@@ -33,7 +33,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from verifier.engines.lp_cells import LpCell, walk_by_lps
+from verifier.engines.lp_cells import LpCell
+from verifier.engines.lp_walk import LpWalk
 from verifier.geometry.chart import Chart, DomainFacet, Homogeneous, Row, chart_of
 from verifier.geometry.exact_maps import ExactMaps
 from verifier.geometry.traversal import FloatCells, OpenCell, Space, Statistics, Walk
@@ -229,10 +230,13 @@ class Propagation:
     def cells(self, progress: Callable[[int], None] | None = None) -> Iterator[Cell]:
         """All cells, depth-first; ``progress(found)`` is called between batches."""
         if self.representation == "lp":
-            for count, found in enumerate(walk_by_lps(self.splitting, self.chart), 1):
-                yield self._lp_cell(found)
+            programs = LpWalk(self.space, collect=True)
+            while not programs.finished:
+                found = programs.step()
+                self.statistics = programs.statistics
+                yield from map(self._lp_cell, found)
                 if progress is not None:
-                    progress(count)
+                    progress(programs.cells)
             return
         walk = Walk(self.space, collect=True)
         walk.push([self.space.root()])
@@ -247,11 +251,13 @@ class Propagation:
     def count(self, progress: Callable[[int], None] | None = None, executor: MapExecutor | None = None) -> int:
         """The number of cells; with an executor the subtrees are counted through it."""
         if self.representation == "lp":
-            total = 0
-            for total, _ in enumerate(walk_by_lps(self.splitting, self.chart), 1):
+            programs = LpWalk(self.space, collect=False)
+            while not programs.finished:
+                programs.step()
                 if progress is not None:
-                    progress(total)
-            return total
+                    progress(programs.cells)
+            self.statistics = programs.statistics
+            return programs.cells
         walk = Walk(self.space, collect=False)
         walk.push([self.space.root()])
         if executor is None:

@@ -11,22 +11,18 @@ others are *open* and split it, one after another.  All parts share the layer's 
 kept, the one of the current path.  The rows of the next layer are a sum over this layer's units: the part that all
 siblings have in common is formed once (``base``), the open units are added for each sibling.
 
-All of it is one file because numba's cache looks at the file of the entry point alone to see whether it is stale.
-
-*Floating point.*  ``reassoc`` and ``contract`` let the compiler reorder and fuse sums; the analysis holds for every
-order.
+All of it is one file, for the reason that :mod:`verifier.geometry.just_in_time` gives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from verifier.geometry.filtered_network import TINY, Bytes, Indices, Plan
+from verifier.geometry.just_in_time import compiled, inner
 from verifier.kernel.rational import FloatArray
 
 Words = npt.NDArray[np.uint64]
@@ -39,22 +35,6 @@ UNKNOWN = 2   # the sign of a unit, or a vertex, that is not known yet
 OPEN = 3      # the sign of a unit that splits the cell
 SCANNED = -1
 BLURRED = 2.0**-10  # a new vertex with a larger radius is refined at once, for both parts: a matter of speed alone
-
-# The arrays outlive the call, so counting references to them (numba's ``_nrt``) would be half of the time for nothing.
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"},
-                            "_nrt": False}
-_BARE: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **_OPTIONS}
-F = TypeVar("F", bound=Callable[..., object])
-
-
-def compiled(function: F) -> F:
-    """An entry point, kept in numba's cache."""
-    return cast(F, numba.njit(cache=True, **_OPTIONS)(function))
-
-
-def inner(function: F) -> F:
-    """A function that only compiled code calls."""
-    return cast(F, numba.njit(**_BARE)(function))
 
 
 class Work(NamedTuple):
