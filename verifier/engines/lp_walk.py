@@ -10,7 +10,8 @@ Unbounded domains are walked exactly: only a box absorbs what rounded multiplier
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -27,65 +28,118 @@ OUTPUT_CELLS = 256
 EXACT_WORK = 1_000_000  # what an exact answer counts as
 
 
-class LpWalk:
-    """A walk over all cells of a space; run it to the end or in slices."""
+@dataclass(frozen=True, eq=False)
+class OpenRows:
+    """A waiting cell: the signs of the first units, those of them that bound it besides the domain, and a float point
+    that is proved to be inside."""
 
-    def __init__(self, space: Space, collect: bool) -> None:
+    signs: bytes
+    facets: tuple[int, ...]
+    inside: FloatArray
+
+
+class LpWalk:
+    """A walk over the subtrees of the open cells given, or of the whole domain; run it to the end or in slices."""
+
+    def __init__(self, space: Space, collect: bool, start: Sequence[OpenRows] | None = None) -> None:
         self.space = space
         self.collect = collect
         self.cells = 0
-        self.finished = False
+        self.settled = True
         self.statistics = Statistics()
         chart, layers = space.chart, space.layers
         self._box = chart_box(chart)
         self._units = [(k, i) for k, layer in enumerate(layers) for i in range(layer.units)]
-        start = root(chart)
-        self._exact: Iterator[LpCell] | None = None  # cells below a part that is walked exactly
-        if not (chart.dimension and layers and all(chart.bounded)):
-            self._exact = walk_exactly(layers, chart, space.maps, [start])
-            self._work = None
-            return
         self._work = self._make_work()
-        self._output = compiled.Output(*(np.zeros(shape, dtype=kind) for shape, kind in (
-            ((OUTPUT_CELLS * collect, len(self._units)), np.uint8),
-            ((OUTPUT_CELLS * collect, len(self._work.facet)), np.int64),
-            ((OUTPUT_CELLS * collect, chart.dimension), np.float64))))
-        compiled.begin(self._work, len(chart.rows))
-        inside = self._inside(start.points[0])
-        if inside is None:
-            self._exact = walk_exactly(layers, chart, space.maps, [start])
-            self._work = None
-        else:
-            self._work.inside[:] = inside
+        self._output = compiled.Output(*(np.zeros((OUTPUT_CELLS * collect, size), dtype=kind) for size, kind in (
+            (len(self._units), np.uint8), (len(self._work.facet), np.int64), (chart.dimension, np.float64))))
+        self._waiting = list(start or ())
+        self._exact: Iterator[LpCell] | None = None  # cells below parts that are walked exactly
+        if start is None:
+            domain = root(chart)
+            compiled.load(space.plan, self._work, np.zeros(0, dtype=np.int64), 0)
+            inside = self._inside(domain.points[0]) if chart.dimension and layers and all(chart.bounded) else None
+            if inside is None:
+                self._exact = walk_exactly(layers, chart, space.maps, [domain])
+                self.settled = False
+            else:
+                self._waiting.append(OpenRows(b"", (), inside))
+            self._work.counters[compiled.ACTIVE] = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is open."""
+        counters = self._work.counters
+        return not (self._waiting or self._exact or counters[compiled.ACTIVE] or counters[compiled.WAITING])
+
+    @property
+    def work(self) -> int:
+        """Multiplications so far, roughly, with a million for an exact answer."""
+        return int(self._work.counters[compiled.WORK])
 
     def step(self, budget: int = BUDGET) -> list[LpCell]:
         """Go on for one compiled call, or one exact cell; the finished cells when they are collected."""
+        counters = self._work.counters
         if self._exact is not None:
             cell = next(self._exact, None)
-            if cell is not None:
-                self.cells += 1
-                return [cell] if self.collect else []
-            self._exact = None
-            self.finished = self._work is None
-            return []
-        work = self._work
-        assert work is not None
-        before = int(work.counters[compiled.CELLS])
-        stop = compiled.run(self.space.plan, work, self._output, self.collect, budget)
-        self.cells += int(work.counters[compiled.CELLS]) - before
-        self.statistics.splits = int(work.counters[compiled.SPLITS])
+            counters[compiled.WORK] += EXACT_WORK
+            if cell is None:
+                self._exact = None
+                return []
+            self.cells += 1
+            return [cell] if self.collect else []
+        if not (counters[compiled.ACTIVE] or counters[compiled.WAITING]):
+            if not self._waiting:
+                return []
+            self._load(self._waiting.pop())
+        before = int(counters[compiled.CELLS])
+        stop = compiled.run(self.space.plan, self._work, self._output, self.collect, budget)
+        self.cells += int(counters[compiled.CELLS]) - before
+        self.statistics.splits = int(counters[compiled.SPLITS])
+        self.settled = stop != compiled.STOP_ASK
         if stop == compiled.STOP_ASK:
-            self._answer(work)
-        self.finished = stop == compiled.FINISHED
-        return self._taken(work)
+            self._answer()
+        return self._taken()
+
+    # --- subtrees ----------------------------------------------------------------------------------------------------
+
+    def _load(self, cell: OpenRows) -> None:
+        """Make an open cell the current one."""
+        work, offset = self._work, int(self.space.plan.first[0])
+        work.sign[offset:offset + len(cell.signs)] = np.frombuffer(cell.signs, dtype=np.uint8)
+        facets = np.array([offset + f for f in cell.facets], dtype=np.int64)
+        compiled.load(self.space.plan, work, facets, len(cell.signs))
+        work.inside[:] = cell.inside
+
+    def unload(self) -> list[OpenRows]:
+        """Everything that is open, as subtrees for other walks (the last is next here); this walk is then finished.
+
+        Only a ``settled`` walk can be unloaded: others wait for an exact answer.
+        """
+        assert self.settled
+        work, counters, offset = self._work, self._work.counters, int(self.space.plan.first[0])
+        domain = len(self.space.chart.rows)
+        found, self._waiting = self._waiting, []
+        for d in range(int(counters[compiled.WAITING])):
+            number = int(work.at_unit[d]) - offset
+            signs = bytearray(work.sign[offset:offset + number + 1].tobytes())
+            signs[number] = 1 - signs[number]
+            facets = work.facet[domain:work.at_facets[d]] - offset
+            found.append(OpenRows(bytes(signs), tuple(facets.tolist()), work.at_inside[d].copy()))
+        if counters[compiled.ACTIVE]:
+            facets = work.facet[domain:counters[compiled.FACETS]] - offset
+            found.append(OpenRows(work.sign[offset:counters[compiled.UNIT]].tobytes(), tuple(facets.tolist()),
+                                  work.inside.copy()))
+        counters[compiled.WAITING] = counters[compiled.ACTIVE] = 0
+        return found
 
     # --- exact answers -----------------------------------------------------------------------------------------------
 
-    def _answer(self, work: compiled.Work) -> None:
+    def _answer(self) -> None:
         """Find the parts that the loop's row makes of its current cell."""
-        counters = work.counters
+        work, counters = self._work, self._work.counters
         number = int(counters[compiled.UNIT]) - int(self.space.plan.first[0])
-        cell = self._cell(work, number)
+        cell = self._cell(number)
         layer, unit = self._units[number]
         row = self.space.maps.row(layer, unit, cell.signs)
         self.statistics.exact_signs += 1
@@ -109,8 +163,9 @@ class LpWalk:
         if thin:
             self._exact = walk_exactly(self.space.layers, self.space.chart, self.space.maps, thin)
 
-    def _cell(self, work: compiled.Work, number: int) -> LpCell:
+    def _cell(self, number: int) -> LpCell:
         """The current cell, exactly, with the signs of ``number`` units."""
+        work = self._work
         offset = int(self.space.plan.first[0])
         signs = work.sign[offset:offset + number].tobytes()
         count = int(work.counters[compiled.FACETS])
@@ -127,7 +182,6 @@ class LpWalk:
         """The nearest float point, if the filter proves that it is inside the current cell (and, with ``row_sign``,
         that the current row has that sign there)."""
         work = self._work
-        assert work is not None
         x = np.array([v / point[-1] for v in point[:-1]])
         count, f = int(work.counters[compiled.FACETS]), int(work.counters[compiled.UNIT])
         values = x @ work.table[:-1, :count] + work.table[-1, :count]
@@ -139,7 +193,8 @@ class LpWalk:
 
     # --- arrays ------------------------------------------------------------------------------------------------------
 
-    def _taken(self, work: compiled.Work) -> list[LpCell]:
+    def _taken(self) -> list[LpCell]:
+        work = self._work
         count = int(work.counters[compiled.WRITTEN])
         work.counters[compiled.WRITTEN] = 0
         domain, offset = len(self.space.chart.rows), int(self.space.plan.first[0])
@@ -156,7 +211,6 @@ class LpWalk:
             return np.zeros(size, dtype=np.int64)
 
         counters = integers(compiled.COUNTERS)
-        counters[compiled.UNIT] = plan.first[0]
         counters[compiled.ANSWER] = compiled.UNDECIDED
         return compiled.Work(
             plan.rows.copy(), plan.error.copy(), plan.size.copy(), plan.norm.copy(), plan.slack.copy(),

@@ -513,9 +513,17 @@ def run(plan: Plan, w: Work, out: Output, collect: bool, budget: int) -> int:
 
 
 @compiled
-def begin(w: Work, rows: int) -> None:
-    """The domain as the current cell: its first ``rows`` rows, which are ``<= 0`` there, as facets."""
-    for f in range(rows):
-        add_facet(w, f, -1.0)
+def load(plan: Plan, w: Work, facets: Indices, signs: int) -> None:
+    """The domain, or its part bounded by the rows ``facets`` with the signs of the first ``signs`` units, becomes the
+    current cell; its inner point is left to the caller."""
+    first = plan.first[0]
+    w.counters[FACETS] = 0
+    for f in range(first):
+        add_facet(w, f, -1.0)  # a domain's rows are <= 0 in it
+    for layer in range(1, plan.first.shape[0] - 1):
+        if plan.first[layer] < first + signs:
+            form_rows(plan, w, layer)
+    for f in facets:
+        add_facet(w, f, 1.0 if w.sign[f] == 1 else -1.0)
     w.basis[0] = FREE
-    w.counters[ACTIVE] = 1
+    w.counters[UNIT], w.counters[ACTIVE] = first + signs, 1
