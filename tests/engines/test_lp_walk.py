@@ -14,6 +14,7 @@ from tests.strategies import random_network
 from verifier.engines import propagate
 from verifier.engines.lp_walk import LpWalk
 from verifier.engines.propagate import Propagation, Region, cells, count_cells
+from verifier.geometry import programs_compiled as compiled
 from verifier.geometry.traversal import Walk
 from verifier.kernel.network import Layer, Network
 from verifier.kernel.polyhedron import Box
@@ -65,6 +66,48 @@ def test_a_row_that_misses_a_row_by_little(bits: int) -> None:
         assert walked(one_layer((1, 2, -1, third), (third, 2 * third, -third, third * third + margin)),
                       cube(3)).cells == parallel
         assert walked(one_layer((1, 2, 1, 0), (2, -1, 1, 0), (3, 1, 2, margin)), cube(3)).cells == concurrent
+
+
+def what_floats_prove(value: Fraction, at: tuple[Fraction, ...]) -> tuple[bool, bool, bool]:
+    """Of a row in thirds that is ``value`` at the point: is the point proved to be inside the part where the row is
+    positive, is the row proved to be negative there, and is it proved to be nonnegative in the part where the row less
+    ``value`` is (with the multiplier 1)?"""
+    third = Fraction(1, 3)
+    linear = (third, 2 * third, -5 * third)
+    constant = -sum((a * v for a, v in zip(linear, at, strict=True)), Fraction(0))
+    network = one_layer((*linear, constant + value), (*linear, constant), (1, 0, 0, -1))
+    walk = LpWalk(Propagation(Region(network, cube(3)), "lp").space, collect=False)
+    plan, w = walk.space.plan, walk._work
+    row, moved, negative = range(plan.first[0], plan.first[1])
+
+    def prepare(facets: list[int], goal: int) -> None:
+        w.sign[:] = 1
+        compiled.load(plan, w, np.array(facets, dtype=np.int64), 3)
+        w.candidate[:] = [float(v) for v in at]
+        w.goal[:] = w.rows[:, goal]
+
+    prepare([row], negative)
+    inside = compiled.strictly_inside.py_func(w, w.slack[negative])  # type: ignore[attr-defined]
+    prepare([], row)
+    below = compiled.strictly_inside.py_func(w, w.slack[row])  # type: ignore[attr-defined]
+    prepare([moved], row)
+    facet = int(plan.first[0])
+    scale = w.table[0, facet] / w.rows[0, moved]
+    w.goal[:] *= scale
+    w.basis[:] = [facet, -2, -3]
+    w.cost[:] = [1.0, 0.0, 0.0]
+    return inside, below, compiled.bounded_below.py_func(plan, w, row, scale)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("bits", [10, 40, 46, 50, 53, 56, 60, 80])
+def test_floats_prove_only_what_is_true(bits: int) -> None:
+    """Rows that no float holds, at a point where they are +-2^-bits or zero."""
+    at = (Fraction(1, 4), Fraction(-3, 8), Fraction(5, 16))
+    d = Fraction(1, 2**bits)
+    above, same, below = (what_floats_prove(v, at) for v in (d, Fraction(0), -d))
+    assert above == ((True, False, True) if bits <= 40 else (above[0], False, above[2]))
+    assert same == (False, False, False)
+    assert below == ((False, True, False) if bits <= 40 else (False, below[1], False))
 
 
 def test_the_exact_answers_are_few_where_nothing_ties() -> None:
