@@ -110,6 +110,14 @@ def test_floats_prove_only_what_is_true(bits: int) -> None:
     assert below == ((False, True, False) if bits <= 40 else (False, below[1], False))
 
 
+def test_rounding_proves_nothing() -> None:
+    """At many points where the row is zero, and its float value positive or negative by rounding."""
+    rng = random.Random(0)
+    for _ in range(40):
+        at = tuple(Fraction(rng.randint(-1023, 1023), 1024) for _ in range(3))
+        assert what_floats_prove(Fraction(0), at) == (False, False, False)
+
+
 def test_the_exact_answers_are_few_where_nothing_ties() -> None:
     walk = walked(gaussian(6, 8, 6, 1), cube(6))
     assert walk.cells > 500
