@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections import Counter
 from fractions import Fraction
@@ -12,6 +13,7 @@ import pytest
 
 from tests.strategies import random_network
 from verifier.engines import propagate
+from verifier.engines.lp_cells import is_combination
 from verifier.engines.lp_walk import LpWalk
 from verifier.engines.propagate import Propagation, Region, cells, count_cells
 from verifier.geometry import programs_compiled as compiled
@@ -122,6 +124,25 @@ def test_the_exact_answers_are_few_where_nothing_ties() -> None:
     walk = walked(gaussian(6, 8, 6, 1), cube(6))
     assert walk.cells > 500
     assert walk.statistics.exact_signs * 50 < walk.cells
+
+
+def test_combinations() -> None:
+    """3 x + 2 y + 6 = 1 (x + 2 y + 1) + 2 (x + 2): what is left is 1; one less is a tie, two less is none."""
+    rows = [(1, 2, 1), (1, 0, 2)]
+    assert [is_combination((3, 2, c), rows) for c in (6, 5, 4)] == [True, True, False]
+    assert not is_combination((1, 4, 100), rows)  # needs the second row negative
+    assert not is_combination((1, 2, 100), [(1, 2, 1), (2, 4, 5)])
+
+
+def test_central_arrangements_are_decided_at_the_vertex() -> None:
+    """Without biases every unit that keeps its sign in a cell ties at the origin; m generic hyperplanes in n inputs
+    have 2 sum_{k < n} binomial(m - 1, k) cells."""
+    for n, m in ((2, 7), (3, 7), (5, 8)):
+        rng = np.random.default_rng(n)
+        network = one_layer(*((*row, 0) for row in rng.integers(-99, 100, (m, n)).tolist()))
+        walk = walked(network, cube(n))
+        assert walk.cells == 2 * sum(math.comb(m - 1, k) for k in range(n))
+        assert walk.statistics.exact_signs > 0
 
 
 def test_ties_in_many_inputs() -> None:

@@ -15,10 +15,12 @@ Only rows that may bound the cell are kept: a row that a program proves redundan
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
+
+from flint import fmpz_mat
 
 from verifier.geometry.chart import Chart, DomainFacet, Homogeneous, Row, integral, primitive
 from verifier.geometry.exact_maps import ExactMaps
@@ -83,6 +85,19 @@ def walk_exactly(layers: tuple[Layer, ...], chart: Chart, maps: ExactMaps, cells
             stack.append(_with(cell, b"\1"))
             continue
         stack.extend(parts(cell, maps.row(layer, unit, cell.signs), number, box))
+
+
+def is_combination(row: Row, rows: Sequence[Row]) -> bool:
+    """Whether the function is the sum of a constant ``>= 0`` and of multiples ``>= 0`` of the functions ``rows``, which
+    are as many as there are coordinates.  False also when their gradients are dependent."""
+    n = len(rows)
+    gradients = fmpz_mat([[r[j] for r in rows] for j in range(n)])
+    try:
+        multipliers = gradients.solve(fmpz_mat(n, 1, row[:-1])).entries()
+    except ZeroDivisionError:
+        return False
+    rest = row[-1] - sum(m * r[-1] for m, r in zip(multipliers, rows, strict=True))
+    return rest >= 0 and all(m >= 0 for m in multipliers)
 
 
 def _with(cell: LpCell, sign: bytes) -> LpCell:

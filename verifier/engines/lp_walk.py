@@ -1,9 +1,9 @@
 """A walk over the cells by rows: the compiled loop, and the exact answers it asks for.
 
 :mod:`verifier.geometry.programs_compiled` decides with floats whose errors are bounded.  Where it stops and asks, the
-cell is put in exact form and :mod:`verifier.engines.lp_cells` finds its parts.  The loop goes on with every part for
-which a float point is proved to be inside; a part too thin for that is walked exactly here.  So a tie costs one exact
-linear program, and no cell is lost or counted twice.
+basis of the vertex at which it stopped is solved exactly: in a tie it usually proves the sign.  Otherwise the cell is
+put in exact form and :mod:`verifier.engines.lp_cells` finds its parts.  The loop goes on with every part for which a
+float point is proved to be inside; a part too thin for that is walked exactly here.
 
 Unbounded domains are walked exactly: only a box absorbs what rounded multipliers leave over.
 """
@@ -16,16 +16,17 @@ from fractions import Fraction
 
 import numpy as np
 
-from verifier.engines.lp_cells import LpCell, chart_box, parts, root, walk_exactly
+from verifier.engines.lp_cells import LpCell, chart_box, is_combination, parts, root, value, walk_exactly
 from verifier.geometry import programs_compiled as compiled
-from verifier.geometry.chart import Homogeneous, integral
+from verifier.geometry.chart import Homogeneous, Row, integral
 from verifier.geometry.filtered_network import Indices
 from verifier.geometry.traversal import Space, Statistics
 from verifier.kernel.rational import FloatArray
 
 BUDGET = 30_000_000  # of one compiled call: some hundredths of a second
 OUTPUT_CELLS = 256
-EXACT_WORK = 1_000_000  # what an exact answer counts as
+EXACT_WORK = 1_000_000  # what an exact program counts as
+BASIS_WORK = 100_000    # and the exact solution for one basis
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,12 +139,19 @@ class LpWalk:
     def _answer(self) -> None:
         """Find the parts that the loop's row makes of its current cell."""
         work, counters = self._work, self._work.counters
-        number = int(counters[compiled.UNIT]) - int(self.space.plan.first[0])
-        cell = self._cell(number)
-        layer, unit = self._units[number]
-        row = self.space.maps.row(layer, unit, cell.signs)
+        offset = int(self.space.plan.first[0])
+        number = int(counters[compiled.UNIT]) - offset
+        signs = work.sign[offset:offset + number].tobytes()
+        row = self.space.maps.row(*self._units[number], signs)
         self.statistics.exact_signs += 1
+        if any(row[:-1]):
+            side = value(row, _exactly(work.inside))
+            if side and self._minimal_at_vertex(row if side > 0 else tuple(-v for v in row), signs):
+                counters[compiled.WORK] += BASIS_WORK
+                counters[compiled.ANSWER] = compiled.POSITIVE if side > 0 else compiled.NEGATIVE
+                return
         counters[compiled.WORK] += EXACT_WORK
+        cell = self._cell(signs)
         found = parts(cell, row, number, self._box)
         if len(found) == 1:
             counters[compiled.ANSWER] = compiled.POSITIVE if found[0].signs[-1] else compiled.NEGATIVE
@@ -163,20 +171,35 @@ class LpWalk:
         if thin:
             self._exact = walk_exactly(self.space.layers, self.space.chart, self.space.maps, thin)
 
-    def _cell(self, number: int) -> LpCell:
-        """The current cell, exactly, with the signs of ``number`` units."""
-        work = self._work
-        offset = int(self.space.plan.first[0])
-        signs = work.sign[offset:offset + number].tobytes()
-        count = int(work.counters[compiled.FACETS])
+    def _minimal_at_vertex(self, row: Row, signs: bytes) -> bool:
+        """Whether the loop's last basis proves, exactly, that the function is nonnegative on its cell: ties end so."""
+        n = self.space.chart.dimension
+        names = self._work.basis.tolist()
+        if compiled.FREE in names or max(names) >= self._work.counters[compiled.FACETS]:
+            return False
+        rows = []
+        for name in names:
+            if name >= 0:
+                rows.append(self._row(name, signs))
+            else:
+                upper, j = divmod(-2 - name, n)
+                rows.append((*((-1 if upper else 1) * (j == i) for i in range(n)), 1))
+        return is_combination(row, rows)
+
+    def _row(self, facet: int, signs: bytes) -> Row:
+        """A facet of the current cell, exactly: nonnegative in it."""
+        number = int(self._work.facet[facet])
+        domain = len(self.space.chart.rows)
+        row = self.space.row(number, signs)
+        return row if number >= domain and signs[number - domain] else tuple(-v for v in row)
+
+    def _cell(self, signs: bytes) -> LpCell:
+        """The current cell, exactly."""
+        facets = range(int(self._work.counters[compiled.FACETS]))
         domain = self.space.chart
-        rows = [tuple(-v for v in row) for row in domain.rows]
-        labels = work.facet[len(rows):count] - offset
-        for label in labels.tolist():
-            layer, unit = self._units[label]
-            row = self.space.maps.row(layer, unit, signs)
-            rows.append(row if signs[label] else tuple(-v for v in row))
-        return LpCell(signs, tuple(rows), (*domain.facets, *labels.tolist()), (_exactly(work.inside),))
+        labels = self._work.facet[len(domain.rows):len(facets)] - len(domain.rows)
+        return LpCell(signs, tuple(self._row(i, signs) for i in facets), (*domain.facets, *labels.tolist()),
+                      (_exactly(self._work.inside),))
 
     def _inside(self, point: Homogeneous, row_sign: int | None = None) -> FloatArray | None:
         """The nearest float point, if the filter proves that it is inside the current cell (and, with ``row_sign``,
