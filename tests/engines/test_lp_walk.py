@@ -93,7 +93,7 @@ def what_floats_prove(value: Fraction, at: tuple[Fraction, ...]) -> tuple[bool, 
     prepare([], row)
     below = compiled.strictly_inside.py_func(w, w.slack[row])  # type: ignore[attr-defined]
     prepare([moved], row)
-    facet = int(plan.first[0])
+    facet = 0
     scale = w.table[0, facet] / w.rows[0, moved]
     w.goal[:] *= scale
     w.basis[:] = [facet, -2, -3]

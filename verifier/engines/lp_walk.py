@@ -50,6 +50,8 @@ class LpWalk:
         self.statistics = Statistics()
         chart, layers = space.chart, space.layers
         self._box = chart_box(chart)
+        # the bounds of the box are in the compiled code, not among its rows
+        self._domain = [f for f, row in enumerate(chart.rows) if (sum(map(abs, row[:-1])), row[-1]) != (1, -1)]
         self._units = [(k, i) for k, layer in enumerate(layers) for i in range(layer.units)]
         self._work = self._make_work()
         self._output = compiled.Output(*(np.zeros((OUTPUT_CELLS * collect, size), dtype=kind) for size, kind in (
@@ -58,7 +60,7 @@ class LpWalk:
         self._exact: Iterator[LpCell] | None = None  # cells below parts that are walked exactly
         if start is None:
             domain = root(chart)
-            compiled.load(space.plan, self._work, np.zeros(0, dtype=np.int64), 0)
+            compiled.load(space.plan, self._work, np.array(self._domain, dtype=np.int64), 0)
             inside = self._inside(domain.points[0]) if chart.dimension and layers and all(chart.bounded) else None
             if inside is None:
                 self._exact = walk_exactly(layers, chart, space.maps, [domain])
@@ -108,7 +110,7 @@ class LpWalk:
         """Make an open cell the current one."""
         work, offset = self._work, int(self.space.plan.first[0])
         work.sign[offset:offset + len(cell.signs)] = np.frombuffer(cell.signs, dtype=np.uint8)
-        facets = np.array([offset + f for f in cell.facets], dtype=np.int64)
+        facets = np.array([*self._domain, *(offset + f for f in cell.facets)], dtype=np.int64)
         compiled.load(self.space.plan, work, facets, len(cell.signs))
         work.inside[:] = cell.inside
 
@@ -119,7 +121,7 @@ class LpWalk:
         """
         assert self.settled
         work, counters, offset = self._work, self._work.counters, int(self.space.plan.first[0])
-        domain = len(self.space.chart.rows)
+        domain = len(self._domain)
         found, self._waiting = self._waiting, []
         for d in range(int(counters[compiled.WAITING])):
             number = int(work.at_unit[d]) - offset
@@ -195,11 +197,10 @@ class LpWalk:
 
     def _cell(self, signs: bytes) -> LpCell:
         """The current cell, exactly."""
-        facets = range(int(self._work.counters[compiled.FACETS]))
-        domain = self.space.chart
-        labels = self._work.facet[len(domain.rows):len(facets)] - len(domain.rows)
-        return LpCell(signs, tuple(self._row(i, signs) for i in facets), (*domain.facets, *labels.tolist()),
-                      (_exactly(self._work.inside),))
+        chart, begin, end = self.space.chart, len(self._domain), int(self._work.counters[compiled.FACETS])
+        rows = (*(tuple(-v for v in row) for row in chart.rows), *(self._row(i, signs) for i in range(begin, end)))
+        labels = (self._work.facet[begin:end] - len(chart.rows)).tolist()
+        return LpCell(signs, rows, (*chart.facets, *labels), (_exactly(self._work.inside),))
 
     def _inside(self, point: Homogeneous, row_sign: int | None = None) -> FloatArray | None:
         """The nearest float point, if the filter proves that it is inside the current cell (and, with ``row_sign``,
@@ -220,7 +221,7 @@ class LpWalk:
         work = self._work
         count = int(work.counters[compiled.WRITTEN])
         work.counters[compiled.WRITTEN] = 0
-        domain, offset = len(self.space.chart.rows), int(self.space.plan.first[0])
+        domain, offset = len(self._domain), int(self.space.plan.first[0])
         out = self._output
         return [LpCell(out.sign[c].tobytes(), (),
                        (*self.space.chart.facets, *(f - offset for f in out.facet[c, domain:].tolist() if f >= 0)),

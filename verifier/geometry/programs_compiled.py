@@ -47,12 +47,13 @@ FLAT = 2.0**-33      # slopes below this do not block, nor improve
 class Work(NamedTuple):
     """The changing arrays.  ``rows`` to ``slack`` as in ``Plan``, valid up to the layer of the current unit.
 
-    The current cell has ``FACETS`` facets: facet i is row ``facet[i]``, times ``orient[i]`` (1 or -1) and a power of
-    two, in column i of ``table`` (n + 1, facets), with the filter's ``margin`` and what its proof needs, ``error_of``
-    and ``size_of``, in the same scale.  ``inside`` is its inner point.  ``x`` is one of its vertices when
-    ``basis[0] != FREE``: column k of ``edges`` is the direction in which constraint ``basis[k]`` grows at rate 1 and
-    the others of the basis stay zero; ``value`` holds all facets at x.  The waiting cell d is the path up to row
-    ``at_unit[d]`` with its other sign, with the first ``at_facets[d]`` facets and the inner point ``at_inside[d]``.
+    The current cell has ``FACETS`` facets besides the bounds of the box.  Facet i is row ``facet[i]``, times
+    ``orient[i]`` (1 or -1) and a power of two, in column i of ``table`` (n + 1, facets), with the filter's ``margin``
+    and what its proof needs, ``error_of`` and ``size_of``, in the same scale.  ``inside`` is its inner point.  ``x`` is
+    one of its vertices when ``basis[0] != FREE``: column k of ``edges`` is the direction in which constraint
+    ``basis[k]`` grows at rate 1 and the others of the basis stay zero; ``value`` holds all facets at x.  The waiting
+    cell d is the path up to row ``at_unit[d]`` with its other sign, with the first ``at_facets[d]`` facets and the
+    inner point ``at_inside[d]``.
     ``given`` takes the inner points of an answer (negative, positive).
     """
 
@@ -514,16 +515,14 @@ def run(plan: Plan, w: Work, out: Output, collect: bool, budget: int) -> int:
 
 @compiled
 def load(plan: Plan, w: Work, facets: Indices, signs: int) -> None:
-    """The domain, or its part bounded by the rows ``facets`` with the signs of the first ``signs`` units, becomes the
-    current cell; its inner point is left to the caller."""
+    """The part of the box bounded by the rows ``facets`` (the domain's, then those of units), with the signs of the
+    first ``signs`` units, becomes the current cell; its inner point is left to the caller."""
     first = plan.first[0]
-    w.counters[FACETS] = 0
-    for f in range(first):
-        add_facet(w, f, -1.0)  # a domain's rows are <= 0 in it
     for layer in range(1, plan.first.shape[0] - 1):
         if plan.first[layer] < first + signs:
             form_rows(plan, w, layer)
+    w.counters[FACETS] = 0
     for f in facets:
-        add_facet(w, f, 1.0 if w.sign[f] == 1 else -1.0)
+        add_facet(w, f, 1.0 if f >= first and w.sign[f] == 1 else -1.0)  # a domain's rows are <= 0 in it
     w.basis[0] = FREE
     w.counters[UNIT], w.counters[ACTIVE] = first + signs, 1
