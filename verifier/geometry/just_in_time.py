@@ -18,6 +18,7 @@ import numba
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"},
                             "_nrt": False}
 _INNER: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **_OPTIONS}
+_INLINED: dict[str, Any] = {"forceinline": True, **_INNER}
 F = TypeVar("F", bound=Callable[..., object])
 
 
@@ -29,3 +30,8 @@ def compiled(function: F) -> F:
 def inner(function: F) -> F:
     """A function that only compiled code calls."""
     return cast(F, numba.njit(**_INNER)(function))
+
+
+def inlined(function: F) -> F:
+    """The same, for short functions that are called very often."""
+    return cast(F, numba.njit(**_INLINED)(function))

@@ -29,7 +29,7 @@ from typing import NamedTuple
 import numpy as np
 
 from verifier.geometry.filtered_network import TINY, Bytes, Indices, Plan
-from verifier.geometry.just_in_time import compiled, inner
+from verifier.geometry.just_in_time import compiled, inlined
 from verifier.kernel.rational import FloatArray
 
 FINISHED, STOP_WORK, STOP_OUTPUT, STOP_ASK = range(4)
@@ -96,7 +96,7 @@ class Output(NamedTuple):
 # --- rows ------------------------------------------------------------------------------------------------------------
 
 
-@inner
+@inlined
 def form_rows(plan: Plan, w: Work, layer: int) -> None:
     """The rows of a layer from those of the one before and its signs."""
     n = w.rows.shape[0] - 1
@@ -129,7 +129,7 @@ def form_rows(plan: Plan, w: Work, layer: int) -> None:
         w.slack[i] = (w.error[i] + plan.g * w.size[i]) * (1.0 + plan.g)
 
 
-@inner
+@inlined
 def scale_of(w: Work, f: int) -> float:
     """A power of two that brings the row to size 1, roughly; 1 where that is out of reach."""
     norm = w.norm[f]
@@ -143,7 +143,7 @@ def scale_of(w: Work, f: int) -> float:
     return scale
 
 
-@inner
+@inlined
 def add_facet(w: Work, f: int, orient: float) -> None:
     """Row f, oriented, becomes the last facet of the current cell."""
     m = w.counters[FACETS]
@@ -165,7 +165,7 @@ def add_facet(w: Work, f: int, orient: float) -> None:
 # --- the simplex method ----------------------------------------------------------------------------------------------
 
 
-@inner
+@inlined
 def shoot(w: Work, k: int) -> tuple[int, float]:
     """The first constraint that blocks the way from x along column k of ``edges``, and the length of that way.
 
@@ -197,7 +197,7 @@ def shoot(w: Work, k: int) -> tuple[int, float]:
     return best, step
 
 
-@inner
+@inlined
 def go(w: Work, k: int, step: float) -> None:
     """Move x along column k, as far as ``step``; ``slope`` is that of the column."""
     for j in range(w.x.shape[0]):
@@ -206,7 +206,7 @@ def go(w: Work, k: int, step: float) -> None:
         w.value[i] += step * w.slope[i]
 
 
-@inner
+@inlined
 def exchange(w: Work, k: int, constraint: int) -> None:
     """``constraint`` (not FREE) takes the place of ``basis[k]``; its slopes along the edges are left in ``cost``."""
     n = w.x.shape[0]
@@ -226,7 +226,7 @@ def exchange(w: Work, k: int, constraint: int) -> None:
     w.basis[k] = constraint
 
 
-@inner
+@inlined
 def replace(w: Work, k: int) -> None:
     """Make column k of ``edges`` the direction in which a function with slopes ``cost`` along the edges grows at rate
     1, and let it stay zero along the others."""
@@ -239,7 +239,7 @@ def replace(w: Work, k: int) -> None:
         w.edges[j, k] = d
 
 
-@inner
+@inlined
 def crash(w: Work) -> None:
     """A vertex, from the inner point along n directions, each in all hyperplanes that stopped the ones before."""
     n, m = w.x.shape[0], w.counters[FACETS]
@@ -263,7 +263,7 @@ def crash(w: Work) -> None:
     w.counters[PIVOTS] = 0
 
 
-@inner
+@inlined
 def steepest(w: Work) -> int:
     """The edge along which the goal falls fastest, or -1; slopes of the goal are left in ``cost``."""
     n = w.x.shape[0]
@@ -287,7 +287,7 @@ def steepest(w: Work) -> int:
 # --- the two proofs --------------------------------------------------------------------------------------------------
 
 
-@inner
+@inlined
 def bounded_below(plan: Plan, w: Work, f: int, scale: float) -> bool:
     """Whether the slopes of the goal along the edges, as multipliers, prove it nonnegative on the cell."""
     n = w.x.shape[0]
@@ -305,7 +305,7 @@ def bounded_below(plan: Plan, w: Work, f: int, scale: float) -> bool:
     return bool(least >= (error + plan.g * size) * (1.0 + plan.g) + TINY)
 
 
-@inner
+@inlined
 def strictly_inside(w: Work, margin: float) -> bool:
     """Whether ``candidate`` is proved to be in the cell's interior, with the goal proved to be negative."""
     n = w.x.shape[0]
@@ -326,7 +326,7 @@ def strictly_inside(w: Work, margin: float) -> bool:
     return bool(goal < -margin)
 
 
-@inner
+@inlined
 def witness(w: Work, k: int, step: float, at_end: float, at_inside: float, margin: float) -> bool:
     """Look for a point with a negative goal between the vertex ``x + step * edges[k]``, where the goal is ``at_end``,
     and the inner point; leave it in ``candidate``."""
@@ -337,7 +337,7 @@ def witness(w: Work, k: int, step: float, at_end: float, at_inside: float, margi
     return strictly_inside(w, margin)
 
 
-@inner
+@inlined
 def decide(plan: Plan, w: Work, f: int) -> int:
     """NEGATIVE or POSITIVE when row f has that sign in the cell, UNDECIDED when it has to be asked.
 
@@ -370,6 +370,10 @@ def decide(plan: Plan, w: Work, f: int) -> int:
         for j in range(n + 1):
             w.goal[j] = factor * w.rows[j, f]
         k = steepest(w)
+        if here > NEAR and bounded_below(plan, w, f, scale):  # in deep networks often long before the minimum
+            return same
+        for j in range(n + 1):
+            w.goal[j] = factor * w.rows[j, f]
         if k < 0:
             if here < 0.0 and witness(w, 0, 0.0, here, scale * abs(at_inside), scale * slack):
                 return part_ways(w, 0, here, same)
@@ -390,7 +394,7 @@ def decide(plan: Plan, w: Work, f: int) -> int:
     return UNDECIDED
 
 
-@inner
+@inlined
 def part_ways(w: Work, k: int, here: float, same: int) -> int:
     """The goal, ``here`` at x, takes both signs: ``inside`` and ``candidate`` are inner points of the parts; make x a
     vertex of one, by a step along edge k if the goal vanishes there."""
@@ -413,7 +417,7 @@ def part_ways(w: Work, k: int, here: float, same: int) -> int:
 # --- the walk --------------------------------------------------------------------------------------------------------
 
 
-@inner
+@inlined
 def take(w: Work, f: int, sign: int) -> None:
     """The current cell becomes its part where row f has the sign."""
     add_facet(w, f, 1.0 if sign == POSITIVE else -1.0)
@@ -423,7 +427,7 @@ def take(w: Work, f: int, sign: int) -> None:
     w.counters[UNIT] = f + 1
 
 
-@inner
+@inlined
 def resume(w: Work) -> None:
     """The last waiting cell becomes the current one."""
     d = w.counters[WAITING] - 1
@@ -439,7 +443,7 @@ def resume(w: Work) -> None:
     w.basis[0] = FREE
 
 
-@inner
+@inlined
 def write(plan: Plan, w: Work, out: Output) -> bool:
     """Append the current cell to the output; False when there is no room."""
     c = w.counters[WRITTEN]
