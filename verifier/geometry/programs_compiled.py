@@ -29,7 +29,7 @@ from typing import NamedTuple
 import numpy as np
 
 from verifier.geometry.filtered_network import TINY, Bytes, Indices, Plan
-from verifier.geometry.just_in_time import compiled, inlined
+from verifier.geometry.just_in_time import compiled, inlined, inner
 from verifier.kernel.rational import FloatArray
 
 FINISHED, STOP_WORK, STOP_OUTPUT, STOP_ASK = range(4)
@@ -96,7 +96,7 @@ class Output(NamedTuple):
 # --- rows ------------------------------------------------------------------------------------------------------------
 
 
-@inlined
+@inner
 def form_rows(plan: Plan, w: Work, layer: int) -> None:
     """The rows of a layer from those of the one before and its signs."""
     n = w.rows.shape[0] - 1
@@ -129,7 +129,7 @@ def form_rows(plan: Plan, w: Work, layer: int) -> None:
         w.slack[i] = (w.error[i] + plan.g * w.size[i]) * (1.0 + plan.g)
 
 
-@inlined
+@inner
 def scale_of(w: Work, f: int) -> float:
     """A power of two that brings the row to size 1, roughly; 1 where that is out of reach."""
     norm = w.norm[f]
@@ -143,7 +143,7 @@ def scale_of(w: Work, f: int) -> float:
     return scale
 
 
-@inlined
+@inner
 def add_facet(w: Work, f: int, orient: float) -> None:
     """Row f, oriented, becomes the last facet of the current cell."""
     m = w.counters[FACETS]
@@ -239,9 +239,9 @@ def replace(w: Work, k: int) -> None:
         w.edges[j, k] = d
 
 
-@inlined
-def crash(w: Work) -> None:
-    """A vertex, from the inner point along n directions, each in all hyperplanes that stopped the ones before."""
+@inner
+def start_inside(w: Work) -> None:
+    """x becomes the inner point, and the edges the unit vectors; there is no basis."""
     n, m = w.x.shape[0], w.counters[FACETS]
     for j in range(n):
         w.x[j] = w.inside[j]
@@ -253,7 +253,14 @@ def crash(w: Work) -> None:
     for j in range(n):
         for i in range(m):
             w.value[i] += w.table[j, i] * w.x[j]
-    for k in range(n):
+    w.basis[0] = FREE
+
+
+@inner
+def crash(w: Work) -> None:
+    """A vertex, from the inner point along n directions, each in all hyperplanes that stopped the ones before."""
+    start_inside(w)
+    for k in range(w.x.shape[0]):
         constraint, step = shoot(w, k)
         if constraint == FREE:  # not a number somewhere
             w.basis[0] = FREE
@@ -261,6 +268,33 @@ def crash(w: Work) -> None:
         go(w, k, step)
         exchange(w, k, constraint)
     w.counters[PIVOTS] = 0
+
+
+@inner
+def recentre(w: Work) -> bool:
+    """Move the inner point to the middle of the cell, one coordinate after another; False when it stays.
+
+    Inner points between a vertex and their parent's come closer to the boundary with each generation, until the filter
+    cannot see them inside.
+    """
+    start_inside(w)
+    n = w.x.shape[0]
+    for k in range(n):
+        _, ahead = shoot(w, k)
+        w.edges[k, k] = -1.0
+        constraint, back = shoot(w, k)
+        if constraint == FREE:
+            return False
+        go(w, k, 0.5 * (back - ahead))
+    for j in range(n):
+        w.candidate[j] = w.x[j]
+        w.goal[j] = 0.0
+    w.goal[n] = -1.0
+    if not strictly_inside(w, 0.0):
+        return False
+    for j in range(n):
+        w.inside[j] = w.x[j]
+    return True
 
 
 @inlined
@@ -305,7 +339,7 @@ def bounded_below(plan: Plan, w: Work, f: int, scale: float) -> bool:
     return bool(least >= (error + plan.g * size) * (1.0 + plan.g) + TINY)
 
 
-@inlined
+@inner
 def strictly_inside(w: Work, margin: float) -> bool:
     """Whether ``candidate`` is proved to be in the cell's interior, with the goal proved to be negative."""
     n = w.x.shape[0]
@@ -326,7 +360,7 @@ def strictly_inside(w: Work, margin: float) -> bool:
     return bool(goal < -margin)
 
 
-@inlined
+@inner
 def witness(w: Work, k: int, step: float, at_end: float, at_inside: float, margin: float) -> bool:
     """Look for a point with a negative goal between the vertex ``x + step * edges[k]``, where the goal is ``at_end``,
     and the inner point; leave it in ``candidate``."""
@@ -337,9 +371,9 @@ def witness(w: Work, k: int, step: float, at_end: float, at_inside: float, margi
     return strictly_inside(w, margin)
 
 
-@inlined
+@inner
 def decide(plan: Plan, w: Work, f: int) -> int:
-    """NEGATIVE or POSITIVE when row f has that sign in the cell, UNDECIDED when it has to be asked.
+    """NEGATIVE or POSITIVE when row f has that sign in the cell, UNDECIDED when floats do not tell.
 
     NEGATIVE_FIRST or POSITIVE_FIRST when it has both: then ``given`` holds an inner point of either part, and x is a
     vertex of the part named, or none (``basis[0] == FREE``).
@@ -394,7 +428,7 @@ def decide(plan: Plan, w: Work, f: int) -> int:
     return UNDECIDED
 
 
-@inlined
+@inner
 def part_ways(w: Work, k: int, here: float, same: int) -> int:
     """The goal, ``here`` at x, takes both signs: ``inside`` and ``candidate`` are inner points of the parts; make x a
     vertex of one, by a step along edge k if the goal vanishes there."""
@@ -417,7 +451,7 @@ def part_ways(w: Work, k: int, here: float, same: int) -> int:
 # --- the walk --------------------------------------------------------------------------------------------------------
 
 
-@inlined
+@inner
 def take(w: Work, f: int, sign: int) -> None:
     """The current cell becomes its part where row f has the sign."""
     add_facet(w, f, 1.0 if sign == POSITIVE else -1.0)
@@ -427,7 +461,7 @@ def take(w: Work, f: int, sign: int) -> None:
     w.counters[UNIT] = f + 1
 
 
-@inlined
+@inner
 def resume(w: Work) -> None:
     """The last waiting cell becomes the current one."""
     d = w.counters[WAITING] - 1
@@ -443,7 +477,7 @@ def resume(w: Work) -> None:
     w.basis[0] = FREE
 
 
-@inlined
+@inner
 def write(plan: Plan, w: Work, out: Output) -> bool:
     """Append the current cell to the output; False when there is no room."""
     c = w.counters[WRITTEN]
@@ -489,6 +523,8 @@ def run(plan: Plan, w: Work, out: Output, collect: bool, budget: int) -> int:
         answer = w.counters[ANSWER]
         if answer == UNDECIDED:
             answer = decide(plan, w, f)
+            if answer == UNDECIDED and recentre(w):
+                answer = decide(plan, w, f)
             if answer == UNDECIDED:
                 return STOP_ASK
         else:
