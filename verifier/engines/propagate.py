@@ -14,7 +14,8 @@ Two representations of a cell answer the only question there is, which signs a f
 
 * *vertices* with their facet incidence, for few inputs (:mod:`verifier.geometry.traversal`): the work grows with the
   number of vertices, 2^n and more;
-* *lp*, rows with exact linear programs (:mod:`verifier.engines.lp_cells`), for more inputs.
+* *lp*, rows with linear programs whose answers are proved (:mod:`verifier.engines.lp_walk`), for more inputs: no
+  vertices, but a cost that grows slowly with the number of inputs.
 
 Depth-first: memory is that of one path and one batch of results.
 
@@ -48,7 +49,7 @@ Representation = Literal["auto", "vertices", "lp"]
 MOST_VERTEX_INPUTS = 10
 MEASURED_INPUTS = (6, 8)   # where a trial decides how to count: vertices below, programs above
 TRIAL_BUDGET = 3_000_000   # some milliseconds
-LP_COST = 2.5              # what a unit of work takes by programs, when it takes 1 by vertices
+LP_COST = 4.0              # what the work for a split takes by programs, when it takes 1 by vertices
 FIRST_BUDGET = 20_000_000  # work before subtrees are handed out, and of each unit: at most half a second
 UNIT_BUDGET = 60_000_000
 UNITS = 16
