@@ -1,7 +1,7 @@
 """Cells per CPU second by input dimension and representation: ``python benchmarks/cells.py [--seconds S]``.
 
-Random Gaussian networks (fixed seed) on [-1, 1]^n with two hidden layers, walked for a few CPU seconds each.  Compiling
-is not counted.
+Random Gaussian networks (fixed seed) on [-1, 1]^n with two hidden layers, walked for a few CPU seconds each; or given
+ones with ``--instance NET SPEC``.  Compiling is not counted.
 """
 
 from __future__ import annotations
@@ -10,10 +10,15 @@ import argparse
 import itertools
 import resource
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
+from verifier.engines.lp_walk import LpWalk
 from verifier.engines.propagate import Propagation, Region
+from verifier.formats.onnx import read_network
+from verifier.formats.vnnlib import read_property
 from verifier.geometry.traversal import Walk
 from verifier.kernel.network import Network
 from verifier.kernel.polyhedron import Box
@@ -38,31 +43,46 @@ def by_vertices(walk: Propagation, seconds: float) -> tuple[int, float, int]:
 
 
 def by_programs(walk: Propagation, seconds: float) -> tuple[int, float, int]:
-    """The same by linear programs, all of which are exact."""
-    start, found = time.process_time(), 0
-    for _ in walk.cells():
-        found += 1
-        if time.process_time() - start > seconds:
-            break
-    return found, time.process_time() - start, 0
+    """The same by linear programs."""
+    loop = LpWalk(walk.space, collect=False)
+    start = time.process_time()
+    while not loop.finished and time.process_time() - start < seconds:
+        loop.step()
+    return loop.cells, time.process_time() - start, loop.statistics.exact_signs
+
+
+METHODS = {"vertices": by_vertices, "lp": by_programs}
+
+
+def cases(options: argparse.Namespace) -> Iterator[tuple[str, Region]]:
+    """The regions to be measured, with names."""
+    for net, spec in options.instance:
+        network_of = read_network(net).network
+        for piece in read_property(spec).queries(network_of):
+            yield f"{Path(net).name} {Path(spec).name}", Region(network_of, piece.domain)
+    if not options.instance:
+        for n in options.dimensions:
+            yield str(n), Region(network(n), Box.from_bounds([-1] * n, [1] * n))
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0, help="CPU seconds for each measurement")
-    parser.add_argument("--dimensions", type=int, nargs="*", default=[2, 3, 4, 5, 6, 8, 10, 12])
+    parser.add_argument("--dimensions", type=int, nargs="*", default=range(2, 13))
+    parser.add_argument("--instance", nargs=2, action="append", default=[], metavar=("NET", "SPEC"),
+                        help="a network file and a property file instead of random networks; may be repeated")
+    parser.add_argument("--methods", nargs="*", choices=sorted(METHODS), default=sorted(METHODS, reverse=True))
     options = parser.parse_args()
-    by_vertices(Propagation(Region(network(2), Box.from_bounds([-1] * 2, [1] * 2)), "vertices"), 60.0)  # compiles
+    for name in options.methods:  # compiles
+        METHODS[name](Propagation(Region(network(2), Box.from_bounds([-1] * 2, [1] * 2)), name), 60.0)
     print("inputs  method    cells     CPU s   cells/s  exact signs  peak MiB")
-    for n in options.dimensions:
-        region = Region(network(n), Box.from_bounds([-1] * n, [1] * n))
-        for name, measure in (("vertices", by_vertices), ("lp", by_programs)):
-            found, spent, exact = measure(Propagation(region, "vertices" if name == "vertices" else "lp"),
-                                          options.seconds)
+    for title, region in cases(options):
+        for name in options.methods:
+            found, spent, exact = METHODS[name](Propagation(region, name), options.seconds)
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
             speed = found / max(spent, 1e-6)
-            print(f"{n:6d}  {name:8s} {found:8d}  {spent:7.2f}  {speed:8.0f}  {exact:11d}  {peak:8d}", flush=True)
+            print(f"{title:>6s}  {name:8s} {found:8d}  {spent:7.2f}  {speed:8.0f}  {exact:11d}  {peak:8d}", flush=True)
 
 
 if __name__ == "__main__":

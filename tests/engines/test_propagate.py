@@ -18,7 +18,7 @@ import pytest
 from tests import reference
 from tests.strategies import random_box, random_network
 from verifier.engines import propagate
-from verifier.engines.propagate import Cell, Propagation, Region, cells, count_cells
+from verifier.engines.propagate import Cell, Propagation, Region, Representation, cells, count_cells
 from verifier.geometry.chart import DomainFacet, EmptyDomainError, chart_of
 from verifier.geometry.traversal import Space, Walk
 from verifier.geometry.vertex_cell import VertexCell, domain_cell
@@ -246,15 +246,16 @@ def test_a_layer_of_zeros_and_dead_cells() -> None:
     assert {c.pattern for c in cells(Network((first, second)), cube(2))} == {((False,), (False,)), ((True,), (True,))}
 
 
-def test_numbers_that_no_float_holds() -> None:
+@pytest.mark.parametrize("representation", ["vertices", "lp"])
+def test_numbers_that_no_float_holds(representation: Representation) -> None:
     """Thirds, an offset by 2^-200 and weights of 10^400 are decided exactly."""
     third = Fraction(1, 3)
     thin = one_layer([(third, -third, 0), (3, -3, Fraction(1, 2**200))])
-    assert count_cells(thin, cube(2)) == 3
+    assert count_cells(thin, cube(2), representation=representation) == 3
     huge = one_layer([(10**400, 1, 0), (-10**400, -1, 0), (10**400, 1, Fraction(1, 10**400))])
-    assert count_cells(huge, cube(2)) == 3
+    assert count_cells(huge, cube(2), representation=representation) == 3
     tiny = one_layer([(Fraction(1, 10**400), 0, 0), (0, Fraction(1, 10**400), Fraction(2, 10**400))])
-    assert count_cells(tiny, cube(2)) == 2
+    assert count_cells(tiny, cube(2), representation=representation) == 2
 
 
 def test_many_facets_need_more_words_and_rooms(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,18 +384,20 @@ class Shuffled:
         return reversed(results)
 
 
-def test_subtrees_are_pure_work_units(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("representation", ["vertices", "lp"])
+def test_subtrees_are_pure_work_units(representation: Representation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(propagate, "FIRST_BUDGET", 200)
     monkeypatch.setattr(propagate, "UNIT_BUDGET", 2000)
     for seed in range(12):
         rng = random.Random(seed)
         network = random_network(rng, True, inputs=3)
         box = random_box(rng, 3, True, bounded=True)
-        assert count_cells(network, box, executor=Shuffled()) == count_cells(network, box), seed
+        expected = count_cells(network, box)
+        assert count_cells(network, box, executor=Shuffled(), representation=representation) == expected, seed
     rng = np.random.default_rng(1)
     deep = Network.from_arrays([rng.standard_normal((8, 2)), rng.standard_normal((8, 8)), rng.standard_normal((8, 8))],
                                [rng.standard_normal(8), rng.standard_normal(8), rng.standard_normal(8)], slope=0)
-    assert count_cells(deep, cube(2), executor=Shuffled()) == count_cells(deep, cube(2))
+    assert count_cells(deep, cube(2), executor=Shuffled(), representation=representation) == count_cells(deep, cube(2))
 
 
 def test_a_walk_can_be_interrupted_anywhere() -> None:

@@ -15,10 +15,12 @@ Only rows that may bound the cell are kept: a row that a program proves redundan
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
+
+from flint import fmpz_mat
 
 from verifier.geometry.chart import Chart, DomainFacet, Homogeneous, Row, integral, primitive
 from verifier.geometry.exact_maps import ExactMaps
@@ -49,16 +51,25 @@ class LpCell:
         return self.points[0]
 
 
-def walk_by_lps(layers: tuple[Layer, ...], chart: Chart) -> Iterator[LpCell]:
-    """All cells of the layers over the chart's domain, depth-first."""
-    box = Box(tuple(Fraction(-1) if b else None for b in chart.bounded),
-              tuple(Fraction(1) if b else None for b in chart.bounded))
-    maps = ExactMaps(layers, chart)
+def chart_box(chart: Chart) -> Box:
+    """The bounds of the chart's coordinates."""
+    return Box(tuple(Fraction(-1) if b else None for b in chart.bounded),
+               tuple(Fraction(1) if b else None for b in chart.bounded))
+
+
+def root(chart: Chart) -> LpCell:
+    """The domain."""
     rows = tuple(tuple(-v for v in row) for row in chart.rows)
-    start = _interior(rows, box)
+    start = _interior(rows, chart_box(chart))
     assert start is not None, "a chart makes its domain full-dimensional"
+    return LpCell(b"", rows, chart.facets, (start,))
+
+
+def walk_exactly(layers: tuple[Layer, ...], chart: Chart, maps: ExactMaps, cells: list[LpCell]) -> Iterator[LpCell]:
+    """All finished cells below the given ones, depth-first."""
+    box = chart_box(chart)
     units = [(k, i, bool(layer.has_phase[i])) for k, layer in enumerate(layers) for i in range(layer.units)]
-    stack = [LpCell(b"", rows, chart.facets, (start,))]
+    stack = list(cells)
     while stack:
         cell = stack.pop()
         number = len(cell.signs)
@@ -69,37 +80,52 @@ def walk_by_lps(layers: tuple[Layer, ...], chart: Chart) -> Iterator[LpCell]:
         if not phase:
             stack.append(_with(cell, b"\1"))
             continue
-        row = maps.row(layer, unit, cell.signs)
-        stack.extend(_parts(cell, row, number, box))
+        stack.extend(parts(cell, maps.row(layer, unit, cell.signs), number, box))
+
+
+def is_combination(row: Row, rows: Sequence[Row]) -> bool:
+    """Whether the function is the sum of a constant ``>= 0`` and of multiples ``>= 0`` of the functions ``rows``, which
+    are as many as there are coordinates.  False also when their gradients are dependent."""
+    n = len(rows)
+    gradients = fmpz_mat([[r[j] for r in rows] for j in range(n)])
+    try:
+        multipliers = gradients.solve(fmpz_mat(n, 1, row[:-1])).entries()
+    except ZeroDivisionError:
+        return False
+    rest = row[-1] - sum(m * r[-1] for m, r in zip(multipliers, rows, strict=True))
+    return rest >= 0 and all(m >= 0 for m in multipliers)
 
 
 def _with(cell: LpCell, sign: bytes) -> LpCell:
     return LpCell(cell.signs + sign, cell.rows, cell.facets, cell.points)
 
 
-def _parts(cell: LpCell, row: Row, number: int, box: Box) -> list[LpCell]:
+def parts(cell: LpCell, row: Row, number: int, box: Box) -> list[LpCell]:
     """The one or two parts that the function makes of the cell."""
     if not any(row[:-1]):
         return [_with(cell, b"\1" if row[-1] > 0 else b"\0")]
     only = _sign_on_box(row, box)
     if only:
         return [_with(cell, b"\1" if only > 0 else b"\0")]
-    parts = []
+    opposite = tuple(-v for v in row)
+    if row in cell.rows or opposite in cell.rows:
+        return [_with(cell, b"\1" if row in cell.rows else b"\0")]
+    found = []
     for sign in (1, -1):
-        oriented = row if sign > 0 else tuple(-v for v in row)
+        oriented = row if sign > 0 else opposite
         points = [p for p in cell.points if value(oriented, p) > 0]
         if not points:
-            found = _interior((*cell.rows, oriented), box)
-            if found is None:
+            inside = _interior((*cell.rows, oriented), box)
+            if inside is None:
                 continue
-            points = [found]
-        parts.append((sign, oriented, points))
-    if len(parts) == 1:
-        sign, _, points = parts[0]
+            points = [inside]
+        found.append((sign, oriented, points))
+    if len(found) == 1:
+        sign, _, points = found[0]
         kept = (*cell.points, *(p for p in points if p not in cell.points))
         return [LpCell(cell.signs + (b"\1" if sign > 0 else b"\0"), cell.rows, cell.facets, kept[-POINTS:])]
     return [LpCell(cell.signs + (b"\1" if sign > 0 else b"\0"), (*cell.rows, oriented), (*cell.facets, number),
-                   tuple(points[-POINTS:])) for sign, oriented, points in parts]
+                   tuple(points[-POINTS:])) for sign, oriented, points in found]
 
 
 def _sign_on_box(row: Row, box: Box) -> int:

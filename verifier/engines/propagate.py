@@ -14,7 +14,8 @@ Two representations of a cell answer the only question there is, which signs a f
 
 * *vertices* with their facet incidence, for few inputs (:mod:`verifier.geometry.traversal`): the work grows with the
   number of vertices, 2^n and more;
-* *lp*, rows with exact linear programs (:mod:`verifier.engines.lp_cells`), for more inputs.
+* *lp*, rows with linear programs whose answers are proved (:mod:`verifier.engines.lp_walk`), for more inputs: no
+  vertices, but a cost that grows slowly with the number of inputs.
 
 Depth-first: memory is that of one path and one batch of results.
 
@@ -33,7 +34,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from verifier.engines.lp_cells import LpCell, walk_by_lps
+from verifier.engines.lp_cells import LpCell
+from verifier.engines.lp_walk import LpWalk, OpenRows
 from verifier.geometry.chart import Chart, DomainFacet, Homogeneous, Row, chart_of
 from verifier.geometry.exact_maps import ExactMaps
 from verifier.geometry.traversal import FloatCells, OpenCell, Space, Statistics, Walk
@@ -42,7 +44,12 @@ from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.rational import FloatArray, Point
 
 Representation = Literal["auto", "vertices", "lp"]
-MOST_VERTEX_INPUTS = 10   # where programs overtake vertices, by measurement (benchmarks/cells.py)
+# By measurement (benchmarks/cells.py).  Where cells are handed out, vertices are worth more than speed: the image of a
+# cell by rows takes 10 to 80 times as long.  For counting alone programs overtake them earlier.
+MOST_VERTEX_INPUTS = 10
+MEASURED_INPUTS = (6, 8)   # where a trial decides how to count: vertices below, programs above
+TRIAL_BUDGET = 3_000_000   # some milliseconds
+LP_COST = 4.0              # what the work for a split takes by programs, when it takes 1 by vertices
 FIRST_BUDGET = 20_000_000  # work before subtrees are handed out, and of each unit: at most half a second
 UNIT_BUDGET = 60_000_000
 UNITS = 16
@@ -214,6 +221,7 @@ class Propagation:
         self.region = region
         self.chart = chart_of(region.box, region.rows)
         bounded = all(self.chart.bounded)
+        self.chosen = representation == "auto"
         if representation == "auto":
             representation = "vertices" if bounded and self.chart.dimension <= MOST_VERTEX_INPUTS else "lp"
         if representation not in ("vertices", "lp"):
@@ -239,10 +247,13 @@ class Propagation:
     def cells(self, progress: Callable[[int], None] | None = None) -> Iterator[Cell]:
         """All cells, depth-first; ``progress(found)`` is called between batches."""
         if self.representation == "lp":
-            for count, found in enumerate(walk_by_lps(self.splitting, self.chart), 1):
-                yield self._lp_cell(found)
+            programs = LpWalk(self.space, collect=True)
+            while not programs.finished:
+                found = programs.step()
+                self.statistics = programs.statistics
+                yield from map(self._lp_cell, found)
                 if progress is not None:
-                    progress(count)
+                    progress(programs.cells)
             return
         walk = Walk(self.space, collect=True)
         walk.push([self.space.root()])
@@ -256,14 +267,7 @@ class Propagation:
 
     def count(self, progress: Callable[[int], None] | None = None, executor: MapExecutor | None = None) -> int:
         """The number of cells; with an executor the subtrees are counted through it."""
-        if self.representation == "lp":
-            total = 0
-            for total, _ in enumerate(walk_by_lps(self.splitting, self.chart), 1):
-                if progress is not None:
-                    progress(total)
-            return total
-        walk = Walk(self.space, collect=False)
-        walk.push([self.space.root()])
+        walk = self._counting_walk()
         if executor is None:
             while not walk.finished:
                 walk.step()
@@ -273,7 +277,8 @@ class Propagation:
             return walk.cells
         while not walk.finished and not (walk.settled and walk.work >= FIRST_BUDGET):
             walk.step(FIRST_BUDGET)
-        found, waiting = walk.cells, walk.unload()
+        found = walk.cells
+        waiting: list[OpenCell | OpenRows] = [] if walk.finished else [*walk.unload()]
         while waiting:
             units, waiting = waiting[:UNITS], waiting[UNITS:]
             for count, rest in executor.map(partial(count_subtree, self.region), units):
@@ -282,6 +287,29 @@ class Propagation:
             if progress is not None:
                 progress(found)
         return found
+
+    def _counting_walk(self) -> Walk | LpWalk:
+        """The walk to count with: what was asked for, else the one that a trial finds to be faster.
+
+        A trial runs both for the same work, which is counted and not timed, so the choice is always the same.
+        """
+        least, most = MEASURED_INPUTS
+        by_vertices = self.representation == "vertices" and (not self.chosen or self.chart.dimension <= most)
+        trial = self.chosen and by_vertices and self.chart.dimension >= least
+        if not by_vertices:
+            return LpWalk(self.space, collect=False)
+        walk = Walk(self.space, collect=False)
+        walk.push([self.space.root()])
+        if not trial:
+            return walk
+        other = LpWalk(self.space, collect=False)
+        for either in (walk, other):
+            while not either.finished and either.work < TRIAL_BUDGET:
+                either.step(TRIAL_BUDGET)
+        if walk.finished or other.finished:
+            return walk if walk.finished else other
+        rates = [w.statistics.splits / w.work for w in (walk, other)]
+        return walk if rates[0] * LP_COST > rates[1] else other
 
     def _lp_cell(self, found: LpCell) -> Cell:
         first = np.cumsum([0, *(layer.units for layer in self.splitting)])
@@ -316,13 +344,17 @@ class Propagation:
             yield Cell(signs.tobytes() + self.trailing, tuple(facets), self.maps, self.domain, body)
 
 
-def count_subtree(region: Region, unit: OpenCell) -> tuple[int, list[OpenCell]]:
+def count_subtree(region: Region, unit: OpenCell | OpenRows) -> tuple[int, list[OpenCell] | list[OpenRows]]:
     """The work unit: cells counted below an open cell within a budget, and what is left open.  Pure and picklable."""
-    walk = Walk(_space(region), collect=False)
-    walk.push([unit])
+    walk: Walk | LpWalk
+    if isinstance(unit, OpenRows):
+        walk = LpWalk(_space(region), collect=False, start=[unit])
+    else:
+        walk = Walk(_space(region), collect=False)
+        walk.push([unit])
     while not walk.finished and not (walk.settled and walk.work >= UNIT_BUDGET):
         walk.step(UNIT_BUDGET)
-    return walk.cells, walk.unload()
+    return walk.cells, [] if walk.finished else walk.unload()
 
 
 @lru_cache(maxsize=4)

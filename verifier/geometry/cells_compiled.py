@@ -11,22 +11,18 @@ others are *open* and split it, one after another.  All parts share the layer's 
 kept, the one of the current path.  The rows of the next layer are a sum over this layer's units: the part that all
 siblings have in common is formed once (``base``), the open units are added for each sibling.
 
-All of it is one file because numba's cache looks at the file of the entry point alone to see whether it is stale.
-
-*Floating point.*  ``reassoc`` and ``contract`` let the compiler reorder and fuse sums; the analysis holds for every
-order.
+All of it is one file, for the reason that :mod:`verifier.geometry.just_in_time` gives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from verifier.geometry.filtered_network import TINY, Bytes, Indices, Plan
+from verifier.geometry.just_in_time import compiled, inner
 from verifier.kernel.rational import FloatArray
 
 Words = npt.NDArray[np.uint64]
@@ -40,28 +36,12 @@ OPEN = 3      # the sign of a unit that splits the cell
 SCANNED = -1
 BLURRED = 2.0**-10  # a new vertex with a larger radius is refined at once, for both parts: a matter of speed alone
 
-# The arrays outlive the call, so counting references to them (numba's ``_nrt``) would be half of the time for nothing.
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"},
-                            "_nrt": False}
-_BARE: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **_OPTIONS}
-F = TypeVar("F", bound=Callable[..., object])
-
-
-def compiled(function: F) -> F:
-    """An entry point, kept in numba's cache."""
-    return cast(F, numba.njit(cache=True, **_OPTIONS)(function))
-
-
-def inner(function: F) -> F:
-    """A function that only compiled code calls."""
-    return cast(F, numba.njit(**_BARE)(function))
-
 
 class Work(NamedTuple):
     """The changing arrays.  ``rows`` to ``slack`` as in ``Plan``; ``base`` and ``base_error`` belong to the next layer.
 
     ``sign[f]`` is the sign of unit f on the current path; ``open_units`` lists, from ``first[l]`` on, the open ones of
-    layer l.  Entry d of the stack owns the vertices ``start[d]`` to ``start[d + 1]``; the last is the current cell.
+    layer l.  Entry d of the stack owns the vertices ``start[d]`` to ``stop[d]``; the last is the current cell.
     ``table[d, bit]`` is the row behind an incidence bit.  ``saved`` holds the signs of its layer for a waiting cell.
     """
 
@@ -76,6 +56,7 @@ class Work(NamedTuple):
     open_units: Indices
     open_count: Indices
     start: Indices
+    stop: Indices
     layer: Indices
     scan: Indices
     position: Indices
@@ -90,6 +71,7 @@ class Work(NamedTuple):
     side: npt.NDArray[np.int8]
     known: npt.NDArray[np.int8]
     ask: Indices
+    word: Words
     counters: Indices
     corner: FloatArray
     matrix: FloatArray
@@ -282,14 +264,9 @@ def box_signs(plan: Plan, w: Work, layer: int, begin: int, end: int) -> None:
 
 @inner
 def adjacent(w: Work, p: int, q: int, begin: int, end: int) -> bool:
-    """Whether the segment of the vertices is an edge of the cell."""
+    """Whether the segment of the vertices, which share n - 1 facets or more, is an edge of the cell."""
     n = w.x.shape[0]
     words = w.incidence.shape[1]
-    common = 0
-    for k in range(words):
-        common += popcount(w.incidence[p, k] & w.incidence[q, k])
-    if common < n - 1:
-        return False
     if w.bits[p] == n or w.bits[q] == n:  # simple vertices: every n - 1 of their facets meet in an edge
         return True
     for r in range(begin, end):
@@ -439,7 +416,7 @@ def decide(plan: Plan, w: Work, f: int) -> tuple[int, int, int]:
     """:func:`classify` on the current cell, with refinement where that helps."""
     top = w.counters[TOP]
     while True:
-        found = classify(w, f, w.start[top], w.start[top + 1])
+        found = classify(w, f, w.start[top], w.stop[top])
         if found[2] == 0 or not refine_asked(plan, w, w.table[top]):
             return found
 
@@ -495,7 +472,7 @@ def forget_touching(w: Work, begin: int, end: int) -> None:
 def split(plan: Plan, w: Work, f: int) -> int:
     """Cut the current cell by row f, whose sides are in ``side``: the negative part waits, the positive is current."""
     top = w.counters[TOP]
-    begin, end = w.start[top], w.start[top + 1]
+    begin, end = w.start[top], w.stop[top]
     words = w.incidence.shape[1]
     room = w.radius.shape[0]
     bit = -1
@@ -515,25 +492,35 @@ def split(plan: Plan, w: Work, f: int) -> int:
         for k in range(words):
             count += popcount(w.incidence[v, k])
         w.bits[v] = count
+    negative = zero = 0
+    for v in range(begin, end):
+        if w.side[v] == 0:
+            zero += 1
+        elif w.side[v] == -1:
+            w.ask[negative] = v
+            w.word[negative] = w.incidence[v, 0]
+            negative += 1
     # new vertices are written above the cell
+    n = w.x.shape[0]
     new = end
     for p in range(begin, end):
         if w.side[p] != 1:
             continue
-        for q in range(begin, end):
-            if w.side[q] == -1 and adjacent(w, p, q, begin, end):
+        own = w.incidence[p, 0]
+        for i in range(negative):
+            common = popcount(own & w.word[i])
+            if words > 1:
+                for k in range(1, words):
+                    common += popcount(w.incidence[p, k] & w.incidence[w.ask[i], k])
+            if common >= n - 1 and adjacent(w, p, w.ask[i], begin, end):
                 if new >= room:
                     return STOP_VERTICES
                 for k in range(words):
-                    w.incidence[new, k] = w.incidence[p, k] & w.incidence[q, k]
+                    w.incidence[new, k] = w.incidence[p, k] & w.incidence[w.ask[i], k]
                 w.value[new] = p
-                w.bits[new] = q
+                w.bits[new] = w.ask[i]
                 new += 1
-    zero = 0
-    for v in range(begin, end):
-        if w.side[v] == 0:
-            zero += 1
-    if new + (end - begin) + zero + 2 * (new - end) > room:
+    if new + (end - begin - negative) + (new - end) > room:
         return STOP_VERTICES
     mask = np.uint64(1) << np.uint64(bit & 63)
     word = bit >> 6
@@ -551,27 +538,27 @@ def split(plan: Plan, w: Work, f: int) -> int:
     for v in range(begin, end):
         if w.side[v] == 0:
             w.incidence[v, word] |= mask
-    # both parts above the new vertices, then down
+    # the positive part goes above the new vertices; the negative one moves up to what is left of it
     at = new
-    middle = at
-    for side in (-1, 1):
-        for v in range(begin, end):
-            if w.side[v] == side or w.side[v] == 0:
-                copy_vertex(w, v, at)
-                at += 1
-        for v in range(end, new):
+    for v in range(begin, end):
+        if w.side[v] >= 0:
             copy_vertex(w, v, at)
             at += 1
-        if side == -1:
-            middle = at
-    shift = new - begin
-    for v in range(new, at):
-        copy_vertex(w, v, v - shift)
-    w.start[top + 1] = middle - shift
-    w.start[top + 2] = at - shift
+    for v in range(end, new):
+        copy_vertex(w, v, at)
+        at += 1
+    middle = begin
+    for v in range(begin, new):
+        if v >= end or w.side[v] <= 0:
+            if middle != v:
+                copy_vertex(w, v, middle)
+            middle += 1
+    w.stop[top] = middle
+    w.start[top + 1] = new
+    w.stop[top + 1] = at
     if zero > 0:
-        forget_touching(w, begin, middle - shift)
-        forget_touching(w, middle - shift, at - shift)
+        forget_touching(w, begin, middle)
+        forget_touching(w, new, at)
     layer = w.layer[top]
     w.position[top] += 1
     w.sign[f] = 0
@@ -603,7 +590,7 @@ def pop(plan: Plan, w: Work) -> None:
 def write(plan: Plan, w: Work, out: Output) -> bool:
     """Append the current cell to the output; False when there is no room."""
     top = w.counters[TOP]
-    begin, end = w.start[top], w.start[top + 1]
+    begin, end = w.start[top], w.stop[top]
     c = w.counters[WRITTEN]
     at = out.start[c]
     if c >= out.sign.shape[0] or at + end - begin > out.radius.shape[0]:
@@ -638,7 +625,7 @@ def run(plan: Plan, w: Work, out: Output, collect: bool, budget: int) -> int:
         rounds += 1
         top = w.counters[TOP]
         layer = w.layer[top]
-        begin, end = w.start[top], w.start[top + 1]
+        begin, end = w.start[top], w.stop[top]
         first, last = plan.first[layer], plan.first[layer + 1]
         if w.scan[top] != SCANNED:
             if w.scan[top] == 0:

@@ -191,7 +191,7 @@ class Walk:
         counters[compiled.TOP] = -1
         if not self.collect:
             return None
-        count = int(work.start[1])
+        count = int(work.stop[0])
         return FloatCells(np.zeros((1, 0), dtype=np.uint8), work.table[:1].copy(), np.array([0, count]),
                           work.x[:, :count].copy(), work.radius[:count].copy(), work.incidence[:count].copy())
 
@@ -211,7 +211,7 @@ class Walk:
         """Decide the signs that the loop asked for."""
         work, counters = self._work, self._work.counters
         top, f = int(counters[compiled.TOP]), int(counters[compiled.ASKED_ROW])
-        begin, end = int(work.start[top]), int(work.start[top + 1])
+        begin, end = int(work.start[top]), int(work.stop[top])
         signs = work.sign[self.space.plan.first[0]:].tobytes()
         row = self.space.row(f, signs)
         work.known[:end - begin] = compiled.UNKNOWN
@@ -253,11 +253,11 @@ class Walk:
         return compiled.Work(
             plan.rows.copy(), plan.error.copy(), plan.size.copy(), plan.norm.copy(), plan.slack.copy(),
             np.zeros_like(plan.rows), np.zeros(total), np.zeros(total, dtype=np.uint8), integers(total),
-            integers(layers), integers(depth + 1), integers(depth), integers(depth), integers(depth),
+            integers(layers), integers(depth), integers(depth), integers(depth), integers(depth), integers(depth),
             integers(depth, 64 * words), np.zeros((depth + layers, widest), dtype=np.uint8),
             np.zeros((n, room)), np.zeros(room), np.zeros((room, words), dtype=np.uint64), integers(room),
             np.zeros(room), integers(room), np.zeros(room, dtype=np.int8), np.zeros(room, dtype=np.int8),
-            integers(room), counters, np.zeros((2, n)), np.zeros((n, n)),
+            integers(room), np.zeros(room, dtype=np.uint64), counters, np.zeros((2, n)), np.zeros((n, n)),
             np.zeros((64 * words, 2 * n + 1)), integers(64 * words))
 
     def _make_output(self, cells: int, room: int) -> compiled.Output:
@@ -290,7 +290,7 @@ class Walk:
         work, plan = self._work, self.space.plan
         work.counters[compiled.TOP] = 0
         work.counters[compiled.KNOWN_ROW] = -1
-        work.start[0], work.start[1] = 0, count
+        work.start[0], work.stop[0] = 0, count
         work.layer[0], work.position[0] = cell.layer, cell.position
         work.x[:, :count], work.radius[:count] = cell.x, cell.radius
         work.incidence[:count] = 0
@@ -325,7 +325,7 @@ class Walk:
         for d in range(top + 1):
             layer = int(work.layer[d])
             first, last = int(plan.first[layer]), int(plan.first[layer + 1])
-            begin, end = int(work.start[d]), int(work.start[d + 1])
+            begin, end = int(work.start[d]), int(work.stop[d])
             current = d == top
             if current and work.scan[d] != compiled.SCANNED:
                 # the current cell has only begun to look at this layer: hand it over at the layer before
