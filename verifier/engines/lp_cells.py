@@ -53,16 +53,21 @@ def value(row: Row, point: Homogeneous) -> int:
     return sum(a * p for a, p in zip(row, point, strict=True))
 
 
-def walk_by_lps(layers: tuple[Layer, ...], chart: Chart) -> Iterator[LpCell]:
-    """All cells of the layers over the chart's domain, depth-first."""
-    box = Box(tuple(Fraction(-1) if b else None for b in chart.bounded),
-              tuple(Fraction(1) if b else None for b in chart.bounded))
-    maps = ExactMaps(layers, chart)
+def whole_domain(chart: Chart) -> LpCell:
+    """The chart's domain, with no unit dealt with."""
     rows = tuple(tuple(-v for v in row) for row in chart.rows)
-    start = _interior(rows, box)
+    start = _interior(rows, chart_box(chart))
     assert start is not None, "a chart makes its domain full-dimensional"
+    return LpCell(b"", rows, chart.facets, (start,))
+
+
+def walk_by_lps(layers: tuple[Layer, ...], chart: Chart, stack: list[LpCell] | None = None) -> Iterator[LpCell]:
+    """All cells of the layers over the chart's domain, depth-first; or those below the cells of ``stack``, whose last
+    is walked first.  Whoever stops early finds in that list what is left, for another walk."""
+    stack = [whole_domain(chart)] if stack is None else stack
+    box = chart_box(chart)
+    maps = ExactMaps(layers, chart)
     units = [(k, i, bool(layer.has_phase[i])) for k, layer in enumerate(layers) for i in range(layer.units)]
-    stack = [LpCell(b"", rows, chart.facets, (start,))]
     while stack:
         cell = stack.pop()
         number = len(cell.signs)
@@ -75,6 +80,12 @@ def walk_by_lps(layers: tuple[Layer, ...], chart: Chart) -> Iterator[LpCell]:
             continue
         row = maps.row(layer, unit, cell.signs)
         stack.extend(_parts(cell, row, number, box))
+
+
+def chart_box(chart: Chart) -> Box:
+    """Where the bounded coordinates of a chart lie."""
+    return Box(tuple(Fraction(-1) if b else None for b in chart.bounded),
+               tuple(Fraction(1) if b else None for b in chart.bounded))
 
 
 def _with(cell: LpCell, sign: bytes) -> LpCell:

@@ -230,7 +230,7 @@ class Propagation:
         """All cells, depth-first; ``progress(found)`` is called between batches."""
         if self.representation == "lp":
             for count, found in enumerate(walk_by_lps(self.splitting, self.chart), 1):
-                yield self._lp_cell(found)
+                yield self.lp_cell(found)
                 if progress is not None:
                     progress(count)
             return
@@ -240,7 +240,7 @@ class Propagation:
             batch = walk.step()
             self.statistics = walk.statistics
             if batch is not None:
-                yield from self._vertex_cells(batch)
+                yield from self.vertex_cells(batch)
             if progress is not None:
                 progress(walk.cells)
 
@@ -273,7 +273,8 @@ class Propagation:
                 progress(found)
         return found
 
-    def _lp_cell(self, found: LpCell) -> Cell:
+    def lp_cell(self, found: LpCell) -> Cell:
+        """The cell that a walk by linear programs found."""
         first = np.cumsum([0, *(layer.units for layer in self.splitting)])
         facets: list[Facet] = []
         for label in found.facets:
@@ -284,7 +285,8 @@ class Propagation:
                 facets.append(UnitFacet(layer, label - int(first[layer])))
         return Cell(found.signs + self.trailing, tuple(facets), self.maps, self.domain, found)
 
-    def _vertex_cells(self, batch: FloatCells) -> Iterator[Cell]:
+    def vertex_cells(self, batch: FloatCells) -> Iterator[Cell]:
+        """The cells that a walk by vertices found."""
         plan = self.space.plan
         domain = len(self.chart.rows)
         for c, signs in enumerate(batch.signs):
