@@ -6,8 +6,8 @@ Return
     One exact polyhedron in output space for each cell, by generators; some may be flat, and some may overlap.
 Method
     On a cell the network is an affine map.  An affine map takes generators to generators: the vertices of the cell,
-    exactly, or those (and rays and lines) of its rows in the representation by linear programs.  The cell's vertices
-    are kept beside the image: every vertex of the image is the image of one of them.
+    exactly, or those (and rays and lines) of its rows in the representation by linear programs.  Inputs
+    and outputs are kept together, so that every vertex of an image has an input that attains it.
 Property
     Exact and complete: the cells cover the domain, so their images cover the set, and nothing else is in an image.
 Reference
@@ -20,13 +20,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 
 from verifier.engines.cell_units import Batch
 from verifier.engines.propagate import Cell
-from verifier.geometry import images
-from verifier.geometry.homogeneous import Constraints, Generators, Vector, distinct, from_point, to_point
+from verifier.geometry.homogeneous import (
+    Constraints,
+    Generators,
+    Vector,
+    distinct,
+    from_point,
+    primitive,
+    to_point,
+    unsigned,
+)
 from verifier.geometry.polytope import Polyhedron
 from verifier.geometry.representation import normalised
 from verifier.kernel.rational import FloatArray, Matrix, Point, dot, nearest_float
@@ -37,46 +46,65 @@ GLANCE_WORK = 20_000  # of one vertex in floating point, with its share of the c
 
 @dataclass(frozen=True, eq=False)
 class MappedCell:
-    """A cell and its image.  ``pattern`` has one byte for each unit: 1 active (or without a phase), 0 inactive.
-    ``region`` is the cell in input space; its given vertices run parallel to ``attained``, their outputs."""
+    """A cell and its image, by the generators of their graph: vectors ``(t, x, y)`` of ``inputs`` and then outputs.
+
+    ``pattern`` has one byte for each unit: 1 active (or without a phase), 0 inactive.
+    """
 
     pattern: bytes
-    region: Polyhedron
-    image: Polyhedron
-    attained: tuple[Vector, ...]
+    inputs: int
+    graph: Generators
 
-    def inputs(self) -> dict[Vector, Point]:
-        """For each output that a vertex of the cell attains, as a vector ``(t, v)``: that vertex."""
-        return {y: to_point(x) for x, y in zip(reversed(self.region.any_generators.vertices), reversed(self.attained),
-                                               strict=True)}
+    @property
+    def region(self) -> Polyhedron:
+        """The cell, in input space."""
+        return self._shadow(slice(1, self.inputs + 1))
+
+    @cached_property
+    def image(self) -> Polyhedron:
+        """Its outputs."""
+        return self._shadow(slice(self.inputs + 1, None))
+
+    def _shadow(self, part: slice) -> Polyhedron:
+        vertices, rays, lines = ([primitive((v[0], *v[part])) for v in vectors] for vectors in
+                                 (self.graph.vertices, self.graph.rays, self.graph.lines))
+        return Polyhedron(len(vertices[0]) - 1, None, Generators(
+            distinct(vertices), distinct(r for r in rays if any(r)), distinct(unsigned(r) for r in lines if any(r))))
+
+    def attaining(self, output: Vector) -> Point | None:
+        """An input of the cell with this output, a vector ``(t, y)``; None when the image does not contain it."""
+        for v in self.graph.vertices:
+            if all(a * output[0] == b * v[0] for a, b in zip(v[self.inputs + 1:], output[1:], strict=True)):
+                return to_point(v[:self.inputs + 1])
+        size = self.inputs + len(output) - 1
+        rows = tuple(primitive((-b, *(output[0] * (k == self.inputs + j) for k in range(size))))
+                     for j, b in enumerate(output[1:]))
+        found = Polyhedron(size, None, self.graph).constrained(Constraints((), rows)).point()
+        return None if found is None else found[:self.inputs]
 
 
 def mapped(cell: Cell) -> MappedCell:
     """The outputs on a cell."""
     weight, constant = cell.affine_map
     if cell.has_vertices:
-        inputs, outputs = [], []
+        vertices = []
         for u in cell.chart_vertices:
-            inputs.append(from_point(cell.chart.point(u)))
             v = [Fraction(p, u[-1]) for p in u[:-1]]
-            outputs.append(from_point([dot(row, v) + c for row, c in zip(weight, constant, strict=True)]))
-        return MappedCell(cell.signs, Polyhedron(len(inputs[0]) - 1, None, Generators(tuple(inputs))),
-                          Polyhedron(len(weight), None, Generators(distinct(outputs))), tuple(outputs))
+            y = (dot(row, v) + c for row, c in zip(weight, constant, strict=True))
+            vertices.append(from_point((*cell.chart.point(u), *y)))
+        return MappedCell(cell.signs, len(cell.chart.point(u)), Generators(tuple(vertices)))
     dimension = cell.chart.dimension
     rows = normalised(Constraints(tuple((row[-1], *row[:-1]) for row in cell.constraints), ()))
-    generators = Polyhedron(dimension, rows).generators
     basis, origin = cell.chart.linear()
-    maps = [images.affine(Matrix.from_rationals(linear, dimension), Matrix.column(shift), dimension, len(linear))
-            for linear, shift in ((basis, origin), (weight, constant))]
-    outputs = [images.forward(maps[1], Generators((v,))).vertices[0] for v in generators.vertices]
-    return MappedCell(cell.signs, Polyhedron(len(basis), None, images.forward(maps[0], generators)),
-                      Polyhedron(len(weight), None, images.forward(maps[1], generators)), tuple(outputs))
+    graph = Polyhedron(dimension, rows).affine_image(Matrix.from_rationals([*basis, *weight], dimension),
+                                                     Matrix.column([*origin, *constant]))
+    return MappedCell(cell.signs, len(basis), graph.any_generators)
 
 
 def map_cells(batch: Batch) -> tuple[list[MappedCell], int]:
     """The visit that maps every cell."""
     found = [mapped(cell) for cell in batch.cells()]
-    return found, IMAGE_WORK * sum(len(one.attained) for one in found)
+    return found, IMAGE_WORK * sum(len(one.graph.vertices) for one in found)
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class Chart:
         weight, constant = [], []
         for j in range(self.dimension):
             # an input that was kept depends on its own coordinate alone
-            i = next(i for i, row in enumerate(rows) if [bool(v) for v in row[:-1]] == [k == j for k in range(len(row) - 1)])
+            i = next(i for i, row in enumerate(rows) if all(bool(v) == (k == j) for k, v in enumerate(row[:-1])))
             slope = Fraction(self.denominator, int(rows[i][j]))
             weight.append([slope * (k == i) for k in range(len(rows))])
             constant.append(-Fraction(int(rows[i][-1]), int(rows[i][j])))

@@ -47,10 +47,11 @@ def _never() -> bool:
     return False
 
 
-def without_contained(parts: Sequence[Polyhedron], stop: Callable[[], bool] = _never) -> list[int]:
+def without_contained(parts: Sequence[Polyhedron], stop: Callable[[], bool] = _never,
+                      below: int | None = None) -> list[int]:
     """The numbers of the nonempty parts that lie in no other part; of equal parts the first remains.
 
-    When ``stop()`` says so, what was not compared by then remains.
+    When ``stop()`` says so, what was not compared by then remains; so do parts of dimension ``below`` and more.
     """
     filled = [i for i, part in enumerate(parts) if not part.is_empty()]
     filled.sort(key=lambda i: -parts[i].dimension)
@@ -59,6 +60,8 @@ def without_contained(parts: Sequence[Polyhedron], stop: Callable[[], bool] = _n
     for k, i in enumerate(filled):
         if stop():
             break
+        if below is not None and parts[i].dimension >= below:
+            continue
         for other in index.meeting(parts[i].bounding_box()):
             if other != k and filled[other] not in removed and parts[filled[other]].includes(parts[i]):
                 removed.add(i)
