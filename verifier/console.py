@@ -12,11 +12,16 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from verifier.formats.errors import InputError
+
+if TYPE_CHECKING:
+    from verifier.api import MapExecutor
 
 HOLDS, VIOLATED, WRONG_USE, UNKNOWN, REJECTED, CONTRADICTED, FAILED, INTERRUPTED = 0, 10, 2, 3, 4, 5, 70, 130
 
@@ -82,6 +87,8 @@ seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, show
                            help="Seed of the search.")
 jobs_option = click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True,
                            help="Worker processes.")
+axes_option = click.option("--axes", metavar="I,J", default="0,1", show_default=True,
+                           help="Which two coordinates are drawn.")
 strict_option = click.option("--strict-bounds", is_flag=True,
                              help="Refuse properties that leave an input without a bound.")
 
@@ -89,3 +96,30 @@ strict_option = click.option("--strict-bounds", is_flag=True,
 def time_left(timeout: float | None, started: float) -> float | None:
     """What is left of a limit of wall time, when the clock showed ``started`` (``time.monotonic``) at the start."""
     return None if timeout is None else max(0.0, timeout - (time.monotonic() - started))
+
+
+@contextlib.contextmanager
+def processes(jobs: int) -> Iterator[MapExecutor | None]:
+    """Processes for the subtrees of one question; nothing when one is enough."""
+    if jobs == 1:
+        yield None
+        return
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
+    from multiprocessing import get_context  # noqa: PLC0415
+
+    from verifier.sharing import follow_parent  # noqa: PLC0415
+
+    executor = ProcessPoolExecutor(jobs, get_context("spawn"), follow_parent)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def two_axes(text: str) -> tuple[int, int]:
+    """The two coordinates of a picture.  Raises InputError."""
+    numbers = text.split(",")
+    if len(numbers) != 2 or not all(part.strip().isascii() and part.strip().isdigit() and len(part) < 10
+                                    for part in numbers):
+        raise InputError(f"--axes: two numbers I,J were required, received {text!r}")
+    return int(numbers[0]), int(numbers[1])

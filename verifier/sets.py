@@ -9,7 +9,7 @@ Cells are imported where they are used: the compiled traversal is not for those 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -23,7 +23,7 @@ from verifier.formats.expression import LinearExpression, parse_expression
 from verifier.formats.onnx import LoadedNetwork
 from verifier.formats.vnnlib import Property
 from verifier.geometry.chart import EmptyDomainError, integral
-from verifier.geometry.polytope import Polyhedron
+from verifier.geometry.homogeneous import Vector
 from verifier.geometry.union import UnionOfPolyhedra
 from verifier.kernel.certificate import InvalidCertificate, unpack
 from verifier.kernel.checker import NoPoint, PointIn, Theorem, check_no_point, check_point
@@ -72,17 +72,22 @@ class Reach:
 
     def inputs(self, part: int) -> tuple[Point, ...]:
         """For each vertex of that part of the union, in order, an input that attains it."""
-        given = self.union.parts[part]
-        near = self.sources[part:part + 1] if given is self._images[part] else self.sources
+        return self.attaining(part, self.union.parts[part].generators.vertices)
+
+    def attaining(self, part: int, outputs: Iterable[Vector]) -> tuple[Point, ...]:
+        """For each of these outputs, vectors ``(t, y)`` of that part of the union, an input that attains it."""
+        own = self.sources[part] if not self.merged and len(self.sources) == len(self.union.parts) else None
         found = []
-        for vertex in given.generators.vertices:
-            attaining = (cell.attaining(vertex) for cell in near if cell.image.contains_vector(vertex))
-            found.append(next(x for x in attaining if x is not None))
+        for output in outputs:
+            cells = self.sources if own is None else (own,)
+            first = self._cell_of.get(output) if own is None else None
+            candidates = (cell.attaining(output) for cell in (*((first,) if first else ()), *cells))
+            found.append(next(x for x in candidates if x is not None))
         return tuple(found)
 
     @cached_property
-    def _images(self) -> tuple[Polyhedron, ...]:
-        return tuple(cell.image for cell in self.sources)
+    def _cell_of(self) -> dict[Vector, MappedCell]:
+        return {output: cell for cell in reversed(self.sources) for output in cell.by_output}
 
 
 def reach(network: LoadedNetwork | Network, domain: Domain, *, layers: int | None = None, merge: bool = False,

@@ -1,4 +1,4 @@
-"""A proof along the cells: that a query has no point, by splits on units alone.
+"""Proofs without margins: that a query has no point, by splits on units alone, or by no split at all.
 
 Requirement
     A query, on any domain.
@@ -10,6 +10,8 @@ Method
     signs contradict each other; when all are decided the disjuncts are linear there, and the programs always decide.
     Both sides of a split are closed.  So beside the cells there are branches of lower dimension, where a unit that
     does not split a cell touches it; their disjuncts are refuted like all others.
+    Before that, :func:`prove_at_once` tries the one leaf that needs no bounds on units: what an expression can never
+    be because of its last activations alone, such as negative when it is a sum of ReLUs.
 Property
     Sound, because the checker decides.  The number of branches is proportional to that of the cells, or of their faces
     in degenerate position: nothing depends on margins.  Where margins are large, branch and bound is much shorter.
@@ -19,6 +21,7 @@ from __future__ import annotations
 
 import time
 import zlib
+from fractions import Fraction
 
 import numpy as np
 
@@ -28,19 +31,41 @@ from verifier.engines.row_bounds import NO_REFUTATIONS
 from verifier.engines.subtrees import SearchResult
 from verifier.kernel.branches import Branches, Stack, split
 from verifier.kernel.certificate import Block, ExactLeaf, StatedBounds
+from verifier.kernel.checker import refutes_exactly
 from verifier.kernel.query import Query
 from verifier.kernel.rational import Point
 
 BATCH = 64  # branches a block
 
 
-def prove_along_cells(query: Query, deadline: float | None = None) -> SearchResult:
-    """See the module.  ``deadline`` is compared with ``time.time()``; when it comes first there is nothing."""
+def prove_at_once(query: Query) -> SearchResult | None:
+    """A proof of one block whose leaves have one multiplier each, None when there is none."""
+    branches = Branches.root(query)
+    leaves: list[ExactLeaf] = []
+    for d, disjunct in enumerate(query.disjuncts):
+        units = (tuple(Fraction(i == r) for i in range(len(disjunct))) for r in range(len(disjunct)))
+        tried = (ExactLeaf(0, d, rows, ()) for rows in units)
+        leaf = next((leaf for leaf in tried if refutes_exactly(query, branches, leaf)), None)
+        if leaf is None:
+            return None
+        leaves.append(leaf)
+    nothing = np.zeros(0, dtype=np.int64)
+    block = Block(1, _nothing_stated(branches), NO_REFUTATIONS, tuple(leaves), nothing.astype(bool), nothing,
+                  nothing.astype(float))
+    blocks = (zlib.compress(block.encode(), 6),) if leaves else ()
+    return SearchResult(blocks, True, None, Effort(boxes=len(blocks), exact_leaves=len(leaves)))
+
+
+def prove_along_cells(query: Query, deadline: float | None = None, most: int | None = None) -> SearchResult:
+    """See the module.  ``deadline`` is compared with ``time.time()``; when it comes first, or after ``most`` branches,
+    there is nothing."""
     effort = Effort()
-    stack = Stack([SearchBatch.root(query)] if query.disjuncts else [])
+    if not query.disjuncts:
+        return SearchResult((), True, None, effort)
+    stack = Stack([SearchBatch.root(query)])
     blocks: list[bytes] = []
     while len(stack):
-        if deadline is not None and time.time() >= deadline:
+        if (deadline is not None and time.time() >= deadline) or (most is not None and effort.boxes >= most):
             return SearchResult((), False, None, effort)
         batch = stack.pop(BATCH)
         count = len(batch)

@@ -26,7 +26,7 @@ from collections.abc import Callable
 
 from verifier.engines.branch_and_bound import LINEAR_PROGRAM_WORK, BranchAndBound, Effort, SearchBatch
 from verifier.engines.cell_points import Found, PointsOf
-from verifier.engines.cell_proof import prove_along_cells
+from verifier.engines.cell_proof import prove_along_cells, prove_at_once
 from verifier.engines.cell_units import Harvest
 from verifier.engines.propagate import Region
 from verifier.engines.subtrees import MapExecutor, SearchResult, Unit, run_unit, search
@@ -63,6 +63,9 @@ def _prove(query: Query, cells: int, seed: int, deadline: float | None, compiled
     """A proof that the query, known to have no point, has none."""
     if cells > MOST_CELLS_PROVED or not query.disjuncts:
         return search(query, seed=seed, deadline=deadline, compiled=compiled, executor=executor, progress=progress)
+    simple = prove_at_once(query)
+    if simple is not None:
+        return simple
     budget = cells * BRANCHES_OF_A_CELL * LINEAR_PROGRAM_WORK
     done = run_unit(Unit(BranchAndBound(query), (SearchBatch.root(query),), budget, deadline))
     if not done.open or done.point is not None:

@@ -7,9 +7,14 @@ Return
     objective grows for ever; or a proof that the domain is empty.
 Method
     A point lies in a cell on which the objective is linear; an exact linear program moves it to the best point of that
-    cell.  Then branch and bound is asked whether any point is *strictly* better.  If so the better point takes over, if
-    not its proof is the proof of optimality.  On a closed domain the supremum is attained, because there are finitely
-    many cells and each program attains its own.
+    cell.  Then it is asked whether any point is *strictly* better.  If so the better point takes over, if not the proof
+    of that is the proof of optimality.  On a closed domain the supremum is attained, because there are finitely many
+    cells and each program attains its own.
+
+    The question touches the set at every optimum, so its margin is zero there.  Where optima fill a face, bisection
+    ends only at a depth, with many boxes along the face.  So what the last activations alone bound is proved first, at
+    once; and on a network of few units branch and bound is given up after a while for a proof along the cells
+    (:mod:`verifier.engines.cell_proof`), whose length no margin changes.
 Property
     Exact; ends after finitely many rounds, because every round improves on the best point of another cell.
 """
@@ -23,9 +28,10 @@ from fractions import Fraction
 import numpy as np
 
 from verifier.engines.attack import climb
-from verifier.engines.branch_and_bound import Effort
+from verifier.engines.branch_and_bound import FEW_PHASES, BranchAndBound, Effort, SearchBatch
+from verifier.engines.cell_proof import prove_along_cells, prove_at_once
 from verifier.engines.exact_leaf import LinearBranch
-from verifier.engines.subtrees import MapExecutor, search
+from verifier.engines.subtrees import MapExecutor, SearchResult, Unit, run_unit, search
 from verifier.kernel.bounds import FloatBounds
 from verifier.kernel.branches import Branches
 from verifier.kernel.network import Network
@@ -36,6 +42,9 @@ from verifier.solvers.exact_lp import solve
 from verifier.solvers.linear_program import Infeasible, LinearProgram, Unbounded
 
 CLIMBS = 8
+MOST_PHASES = 40           # of a network on which a proof along the cells is tried
+MOST_BRANCHES = 3_000      # of that proof: about three seconds
+PATIENCE = 1_000_000_000   # work of branch and bound before: about a second
 
 
 @dataclass(frozen=True)
@@ -102,14 +111,30 @@ def maximise(network: Network, domain: Box, constraints: tuple[HalfSpace, ...], 
             return piece
         x = piece
         value = dot(objective, x + network.evaluate(x))
-        found = search(better_than(network, domain, constraints, objective, value), seed=seed, deadline=deadline,
-                       compiled=compiled, executor=executor, progress=progress)
+        query = better_than(network, domain, constraints, objective, value)
+        found = prove_at_once(query) or _without_margin(query, deadline, spent) or search(
+            query, seed=seed, deadline=deadline, compiled=compiled, executor=executor, progress=progress)
         spent.add(found.effort)
         if found.finished:
             return Maximum(value, x, found.blocks)
         if found.point is None:
             return OutOfTime(value, x)
         x = found.point
+
+
+def _without_margin(query: Query, deadline: float | None, spent: Effort) -> SearchResult | None:
+    """What branch and bound finds out soon, or the proof along the cells; None where neither is short."""
+    if not query.domain.is_bounded or not FEW_PHASES < query.network.phases <= MOST_PHASES:
+        return None
+    tried = run_unit(Unit(BranchAndBound(query), (SearchBatch.root(query),), PATIENCE, deadline))
+    if not tried.open or tried.point is not None:
+        return SearchResult(tried.blocks, tried.point is None, tried.point, tried.effort)
+    spent.add(tried.effort)
+    along = prove_along_cells(query, deadline, MOST_BRANCHES)
+    if along.finished or along.point is not None:
+        return along
+    spent.add(along.effort)
+    return None
 
 
 def _climbed(network: Network, domain: Box, objective: Point, seed: int) -> Point:

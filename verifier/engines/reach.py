@@ -71,11 +71,16 @@ class MappedCell:
         return Polyhedron(len(vertices[0]) - 1, None, Generators(
             distinct(vertices), distinct(r for r in rays if any(r)), distinct(unsigned(r) for r in lines if any(r))))
 
+    @cached_property
+    def by_output(self) -> dict[Vector, Vector]:
+        """The graph's vertices by their outputs, vectors ``(t, y)``; the first of several with one output."""
+        return {primitive((v[0], *v[self.inputs + 1:])): v for v in reversed(self.graph.vertices)}
+
     def attaining(self, output: Vector) -> Point | None:
         """An input of the cell with this output, a vector ``(t, y)``; None when the image does not contain it."""
-        for v in self.graph.vertices:
-            if all(a * output[0] == b * v[0] for a, b in zip(v[self.inputs + 1:], output[1:], strict=True)):
-                return to_point(v[:self.inputs + 1])
+        vertex = self.by_output.get(output)
+        if vertex is not None:
+            return to_point(vertex[:self.inputs + 1])
         size = self.inputs + len(output) - 1
         rows = tuple(primitive((-b, *(output[0] * (k == self.inputs + j) for k in range(size))))
                      for j, b in enumerate(output[1:]))

@@ -39,19 +39,18 @@ _INPUTS = "inputs"
 
 
 def to_json(union: UnionOfPolyhedra, constraints: bool = False,
-            inputs: Callable[[int], Sequence[Point]] | None = None) -> str:
+            inputs: Callable[[int, Sequence[Vector]], Sequence[Point]] | None = None) -> str:
     """The text, one line a part: each part as it is known, or with minimal ``constraints`` beside its vertices.
 
-    ``inputs(i)`` gives the inputs that attain the vertices of part i, which are then the minimal ones.
+    ``inputs(i, vertices)`` gives the inputs that attain these vertices of part i.
     """
     lines = []
     for i, part in enumerate(union.parts):
-        if inputs is None:
-            lines.append(json.dumps(_describe(part, constraints)))
-        else:
-            minimal = Polyhedron(part.ambient_dimension, None, part.generators)
-            attained = [[_numbers((v.numerator,), v.denominator)[0] for v in x] for x in inputs(i)]
-            lines.append(json.dumps(_describe(minimal, constraints) | {"inputs": attained}))
+        described = _describe(part, constraints)
+        if inputs is not None and "vertices" in described:
+            vertices = (part.generators if constraints else part.any_generators).vertices
+            described[_INPUTS] = [[_numbers((v.numerator,), v.denominator)[0] for v in x] for x in inputs(i, vertices)]
+        lines.append(json.dumps(described))
     head = f'{{"format": {json.dumps(FORMAT)}, "version": {VERSION}, "dimension": {union.ambient_dimension}, "parts": ['
     return head + ",".join("\n  " + line for line in lines) + "]}\n"
 
