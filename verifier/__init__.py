@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from verifier.kernel.polyhedron import Box, HalfSpace
     from verifier.kernel.query import Query
     from verifier.kernel.rational import Matrix
+    from verifier.plot import draw_partition, draw_set
     from verifier.preimages import InputSet, counterexamples, preimage
     from verifier.properties.output_range import Extremum, Kind, Range
     from verifier.properties.safety import Outcome, Statistics, Verdict, Witness
@@ -30,8 +31,8 @@ __version__ = "0.1.0"
 __all__ = [
     "Box", "Extremum", "HalfSpace", "InputError", "InputSet", "InvalidCertificate", "Kind", "Layer", "LoadedNetwork",
     "Matrix", "Network", "Outcome", "Polyhedron", "Progress", "Property", "Query", "Range", "Reach", "Statistics",
-    "UnionOfPolyhedra", "Verdict", "Witness", "check", "counterexamples", "output_range", "parse_property", "preimage",
-    "reach", "read_network", "read_property", "verify",
+    "UnionOfPolyhedra", "Verdict", "Witness", "check", "counterexamples", "draw_partition", "draw_set", "output_range",
+    "parse_property", "preimage", "reach", "read_network", "read_property", "verify",
 ]
 
 _HOMES = {
@@ -46,6 +47,7 @@ _HOMES = {
     "verifier.kernel.polyhedron": ("Box", "HalfSpace"),
     "verifier.kernel.query": ("Query",),
     "verifier.kernel.rational": ("Matrix",),
+    "verifier.plot": ("draw_partition", "draw_set"),
     "verifier.preimages": ("InputSet", "counterexamples", "preimage"),
     "verifier.properties.output_range": ("Extremum", "Kind", "Range"),
     "verifier.properties.safety": ("Outcome", "Statistics", "Verdict", "Witness"),
