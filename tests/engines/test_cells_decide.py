@@ -17,20 +17,23 @@ from tests import reference
 from tests.engines.test_propagate import TABLE, cube, modular
 from tests.strategies import random_query, random_touching
 from verifier.api import verify
-from verifier.engines import cell_safety, cell_units
+from verifier.engines import cell_safety, cell_units, small_proofs
 from verifier.engines.cell_points import PartsOf, PointsOf, _filter, point_in
 from verifier.engines.cell_proof import prove_along_cells, prove_at_once
 from verifier.engines.cell_safety import search_by_cells
 from verifier.engines.cell_units import Batch, Harvest
+from verifier.engines.outside_in import prove_outside_in
 from verifier.engines.propagate import Region, count_cells
 from verifier.engines.reach import map_cells
 from verifier.engines.subtrees import SearchResult
 from verifier.kernel.certificate import unpack
 from verifier.kernel.checker import NoPoint, PointIn, check_no_point, check_point
-from verifier.kernel.network import Network
+from verifier.kernel.network import Layer, Network
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.query import Query
+from verifier.kernel.rational import Matrix
 from verifier.properties.safety import Outcome
+from verifier.sets import output_range
 
 ABSOLUTE = Network.from_arrays(weights=[[[1], [-1]], [[1, 1]]], biases=[[0, 0], [0]])
 
@@ -73,20 +76,49 @@ def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("block", range(2))
 def test_cells_agree_with_brute_force(block: int) -> None:
-    for seed in range(40 * block, 40 * block + 40):
+    for seed in range(25 * block, 25 * block + 25):
         query = query_of(seed)
         require_right(query, search_by_cells(query), exact=seed % 5 == 0)
 
 
 def test_proofs_along_the_cells_agree_with_brute_force() -> None:
-    for seed in range(1000, 1020):
+    for seed in range(1000, 1012):
         query = query_of(seed)
         require_right(query, prove_along_cells(query), exact=seed % 5 == 0)
 
 
+def test_proofs_from_the_outputs_inward_agree_with_brute_force() -> None:
+    for seed in range(5000, 5030):
+        query = query_of(seed)
+        require_right(query, prove_outside_in(query), exact=seed % 5 == 0)
+
+
+def test_a_clipped_output_is_bounded_by_two_units() -> None:
+    """0 <= relu(f) - relu(f - 1) <= 1, attained wherever f is not between, on many cells: three branches suffice."""
+    network = clipped(modular((2, 8, 8, 1), 7))
+    for sign, bound in ((1, 1), (-1, 0)):
+        better = Query(network, cube(2), ((HalfSpace((F(0), F(0), F(-sign)), F(-sign * bound), strict=True),),))
+        found = prove_outside_in(better, most=3)
+        assert found.finished
+        assert (found.effort.boxes, found.effort.exact_leaves) == (3, 2)
+        check_no_point(NoPoint(better), map(unpack, found.blocks))
+    (told,) = output_range(network, cube(2))
+    assert (told.minimum.value, told.maximum.value) == (F(1, 8), 1)
+
+
+def clipped(network: Network) -> Network:
+    """The network with one output, as a clip to [0, 1]."""
+    *hidden, last = network.layers
+    rows = Matrix.from_rationals([*last.weight.rows()] * 2)
+    ((bias,),) = last.bias.rows()
+    return Network((*hidden, Layer.relu(rows, Matrix.column([bias, bias - 1])),
+                    Layer.affine(Matrix.from_rationals([[1, -1]]), Matrix.column([0]))))
+
+
 def test_when_branch_and_bound_gives_up_the_proof_is_made_along_the_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cell_safety, "LINEAR_PROGRAM_WORK", 0)
-    monkeypatch.setattr(cell_safety, "prove_at_once", lambda _query: None)
+    monkeypatch.setattr(small_proofs, "prove_at_once", lambda _query: None)
+    monkeypatch.setattr(small_proofs, "OUTSIDE_IN_PHASES", -1)
     for seed in range(2000, 2012):
         require_right(query_of(seed), search_by_cells(query_of(seed)), exact=False)
     monkeypatch.setattr(cell_safety, "MOST_CELLS_PROVED", 0)
@@ -184,7 +216,7 @@ def test_time_that_is_over_is_unknown() -> None:
 def test_engines_that_contradict_each_other_stop_loudly(monkeypatch: pytest.MonkeyPatch) -> None:
     query = Query(ABSOLUTE, cube(1), ((HalfSpace((F(0), F(1)), F(0), strict=True),),))
     lie = SearchResult((), False, (F(0),), prove_along_cells(query).effort)
-    monkeypatch.setattr(cell_safety, "prove_at_once", lambda _query: lie)
+    monkeypatch.setattr(small_proofs, "prove_at_once", lambda _query: lie)
     with pytest.raises(AssertionError, match="whose cells have none"):
         search_by_cells(query)
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import time
 import zlib
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -59,6 +60,16 @@ def prove_at_once(query: Query) -> SearchResult | None:
 def prove_along_cells(query: Query, deadline: float | None = None, most: int | None = None) -> SearchResult:
     """See the module.  ``deadline`` is compared with ``time.time()``; when it comes first, or after ``most`` branches,
     there is nothing."""
+    return split_units(query, _decide, deadline, most)
+
+
+Decide = Callable[[Query, SearchBatch, int, list[ExactLeaf]], Point | int]
+"""Closes disjuncts of one branch of a batch by leaves (which it appends), and names the unit to split if any disjunct
+is left open (else any number), or finds a point."""
+
+
+def split_units(query: Query, decide: Decide, deadline: float | None, most: int | None) -> SearchResult:
+    """The proof that a way to decide branches makes when units alone are split."""
     effort = Effort()
     if not query.disjuncts:
         return SearchResult((), True, None, effort)
@@ -70,39 +81,40 @@ def prove_along_cells(query: Query, deadline: float | None = None, most: int | N
         batch = stack.pop(BATCH)
         count = len(batch)
         effort.boxes += count
+        effort.linear_programs += int(batch.branches.open.sum())
         stated = _nothing_stated(batch.branches)
-        leaves, point = _decide(query, batch, effort)
-        if point is not None:
-            return SearchResult((), False, point, effort)
+        leaves: list[ExactLeaf] = []
+        units = np.zeros(count, dtype=np.int64)
+        for b in range(count):
+            answer = decide(query, batch, b, leaves)
+            if not isinstance(answer, int):
+                return SearchResult((), False, answer, effort)
+            units[b] = answer
+        effort.exact_leaves += len(leaves)
         left = np.flatnonzero(batch.branches.open.any(axis=1))
-        remaining = batch.take(left)
-        undecided = [(low < 0) & (high > 0) for low, high in zip(remaining.branches.lower, remaining.branches.upper,
-                                                                 strict=True)]
-        index = np.concatenate(undecided, axis=1).argmax(axis=1)
-        on_input, at = np.zeros(len(left), dtype=bool), np.zeros(len(left))
+        index, on_input, at = units[left], np.zeros(len(left), dtype=bool), np.zeros(len(left))
         blocks.append(zlib.compress(Block(count, stated, NO_REFUTATIONS, tuple(leaves), on_input, index, at).encode(),
                                     6))
+        remaining = batch.take(left)
         remaining.chosen[np.arange(len(left)), index] = True
         stack.push(SearchBatch(split(remaining.branches, on_input, index, at),
                                np.concatenate([remaining.chosen, remaining.chosen])))
     return SearchResult(tuple(blocks), True, None, effort)
 
 
-def _decide(query: Query, batch: SearchBatch, effort: Effort) -> tuple[list[ExactLeaf], Point | None]:
-    """Leaves for what the programs refute (their disjuncts are closed), or a point."""
-    leaves: list[ExactLeaf] = []
-    for b in range(len(batch)):
-        linear = LinearBranch(query, batch.branches, b, batch.chosen[b])
-        for d in np.flatnonzero(batch.branches.open[b]).tolist():
-            effort.linear_programs += 1
-            answer = linear.decide(d)
-            if isinstance(answer, ExactLeaf):
-                effort.exact_leaves += 1
-                leaves.append(answer)
-                batch.branches.open[b, d] = False
-            elif answer is not None:
-                return leaves, answer
-    return leaves, None
+def _decide(query: Query, batch: SearchBatch, b: int, leaves: list[ExactLeaf]) -> Point | int:
+    """The first undecided unit, after the programs have closed what they can."""
+    branches = batch.branches
+    linear = LinearBranch(query, branches, b, batch.chosen[b])
+    for d in np.flatnonzero(branches.open[b]).tolist():
+        answer = linear.decide(d)
+        if isinstance(answer, ExactLeaf):
+            leaves.append(answer)
+            branches.open[b, d] = False
+        elif answer is not None:
+            return answer
+    undecided = [(low[b] < 0) & (high[b] > 0) for low, high in zip(branches.lower, branches.upper, strict=True)]
+    return int(np.concatenate(undecided).argmax())
 
 
 def _nothing_stated(branches: Branches) -> tuple[StatedBounds, ...]:

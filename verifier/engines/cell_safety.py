@@ -8,9 +8,9 @@ Method
     Every cell is visited, and exact linear programs say whether a disjunct has a point on it
     (:mod:`verifier.engines.cell_points`).  The first point, in an order that does not depend on the number of
     processes, is the answer.  When no cell has one, the query has none, and what is left to do is to convince the
-    checker, which knows no cells.  Branch and bound writes its proof in as much work as a proof along the cells would
-    take; when that is not enough (touching sets), the proof along the cells is made
-    (:mod:`verifier.engines.cell_proof`).  Where the cells are many, branch and bound has all the time there is.
+    checker, which knows no cells.  Branch and bound gets as much work as a proof along the cells would take; when that
+    is not enough (touching sets), such a proof is made (:mod:`verifier.engines.small_proofs`).  Where the cells are
+    many, branch and bound has all the time there is.
 Property
     Complete, because the cells cover the domain; the verdict still rests on the checker.  Two methods that share no
     step decide every query that holds: a point found by the second one would contradict the first, and stops the
@@ -24,12 +24,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from verifier.engines.branch_and_bound import LINEAR_PROGRAM_WORK, BranchAndBound, Effort, SearchBatch
+from verifier.engines.branch_and_bound import LINEAR_PROGRAM_WORK, Effort
 from verifier.engines.cell_points import Found, PointsOf
-from verifier.engines.cell_proof import prove_along_cells, prove_at_once
 from verifier.engines.cell_units import Harvest
 from verifier.engines.propagate import Region
-from verifier.engines.subtrees import MapExecutor, SearchResult, Unit, run_unit, search
+from verifier.engines.small_proofs import prove_small
+from verifier.engines.subtrees import MapExecutor, SearchResult, search
 from verifier.geometry.chart import EmptyDomainError
 from verifier.kernel.query import Query
 
@@ -63,13 +63,9 @@ def _prove(query: Query, cells: int, seed: int, deadline: float | None, compiled
     """A proof that the query, known to have no point, has none."""
     if cells > MOST_CELLS_PROVED or not query.disjuncts:
         return search(query, seed=seed, deadline=deadline, compiled=compiled, executor=executor, progress=progress)
-    simple = prove_at_once(query)
-    if simple is not None:
-        return simple
-    budget = cells * BRANCHES_OF_A_CELL * LINEAR_PROGRAM_WORK
-    done = run_unit(Unit(BranchAndBound(query), (SearchBatch.root(query),), budget, deadline))
-    if not done.open or done.point is not None:
-        return SearchResult(done.blocks, done.point is None, done.point, done.effort)
-    along = prove_along_cells(query, deadline)
-    done.effort.add(along.effort)
-    return SearchResult(along.blocks, along.finished, along.point, done.effort)
+    spent = Effort()
+    found = prove_small(query, cells * BRANCHES_OF_A_CELL * LINEAR_PROGRAM_WORK, None, deadline, spent)
+    if found is None:
+        return SearchResult((), False, None, spent)
+    spent.add(found.effort)
+    return SearchResult(found.blocks, found.finished, found.point, spent)

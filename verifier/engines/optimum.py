@@ -11,10 +11,8 @@ Method
     of that is the proof of optimality.  On a closed domain the supremum is attained, because there are finitely many
     cells and each program attains its own.
 
-    The question touches the set at every optimum, so its margin is zero there.  Where optima fill a face, bisection
-    ends only at a depth, with many boxes along the face.  So what the last activations alone bound is proved first, at
-    once; and on a network of few units branch and bound is given up after a while for a proof along the cells
-    (:mod:`verifier.engines.cell_proof`), whose length no margin changes.
+    The question touches the set at every optimum, so its margin is zero there, and optima may fill a face.  On a
+    network of few units proofs that do not mind are tried first (:mod:`verifier.engines.small_proofs`).
 Property
     Exact; ends after finitely many rounds, because every round improves on the best point of another cell.
 """
@@ -28,10 +26,11 @@ from fractions import Fraction
 import numpy as np
 
 from verifier.engines.attack import climb
-from verifier.engines.branch_and_bound import FEW_PHASES, BranchAndBound, Effort, SearchBatch
-from verifier.engines.cell_proof import prove_along_cells, prove_at_once
+from verifier.engines.branch_and_bound import Effort
+from verifier.engines.cell_proof import prove_at_once
 from verifier.engines.exact_leaf import LinearBranch
-from verifier.engines.subtrees import MapExecutor, SearchResult, Unit, run_unit, search
+from verifier.engines.small_proofs import prove_small
+from verifier.engines.subtrees import MapExecutor, SearchResult, search
 from verifier.kernel.bounds import FloatBounds
 from verifier.kernel.branches import Branches
 from verifier.kernel.network import Network
@@ -42,9 +41,9 @@ from verifier.solvers.exact_lp import solve
 from verifier.solvers.linear_program import Infeasible, LinearProgram, Unbounded
 
 CLIMBS = 8
-MOST_PHASES = 40           # of a network on which a proof along the cells is tried
-MOST_BRANCHES = 3_000      # of that proof: about three seconds
-PATIENCE = 1_000_000_000   # work of branch and bound before: about a second
+MOST_PHASES = 40        # of a network on which small proofs are tried
+MOST_BRANCHES = 2_000   # of a proof along the cells: about two seconds
+PATIENCE = 200_000_000  # work of branch and bound before: some tenths of a second
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def maximise(network: Network, domain: Box, constraints: tuple[HalfSpace, ...], 
         x = piece
         value = dot(objective, x + network.evaluate(x))
         query = better_than(network, domain, constraints, objective, value)
-        found = prove_at_once(query) or _without_margin(query, deadline, spent) or search(
+        found = _without_margin(query, deadline, spent) or search(
             query, seed=seed, deadline=deadline, compiled=compiled, executor=executor, progress=progress)
         spent.add(found.effort)
         if found.finished:
@@ -123,18 +122,10 @@ def maximise(network: Network, domain: Box, constraints: tuple[HalfSpace, ...], 
 
 
 def _without_margin(query: Query, deadline: float | None, spent: Effort) -> SearchResult | None:
-    """What branch and bound finds out soon, or the proof along the cells; None where neither is short."""
-    if not query.domain.is_bounded or not FEW_PHASES < query.network.phases <= MOST_PHASES:
-        return None
-    tried = run_unit(Unit(BranchAndBound(query), (SearchBatch.root(query),), PATIENCE, deadline))
-    if not tried.open or tried.point is not None:
-        return SearchResult(tried.blocks, tried.point is None, tried.point, tried.effort)
-    spent.add(tried.effort)
-    along = prove_along_cells(query, deadline, MOST_BRANCHES)
-    if along.finished or along.point is not None:
-        return along
-    spent.add(along.effort)
-    return None
+    """What is found out soon about a bounded domain and few units."""
+    if not query.domain.is_bounded or query.network.phases > MOST_PHASES:
+        return prove_at_once(query)
+    return prove_small(query, PATIENCE, MOST_BRANCHES, deadline, spent)
 
 
 def _climbed(network: Network, domain: Box, objective: Point, seed: int) -> Point:
