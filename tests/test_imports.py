@@ -1,9 +1,9 @@
 """The layers of the house, as the import statements have them.
 
 ``kernel`` <- ``formats``, ``properties``; ``kernel`` <- ``solvers`` <- ``geometry`` <- ``engines``; all of these <-
-``certificates`` <- ``api`` and ``sets``; everything <- the front (command line, suites, reports).  One third-party
-solver a file.  The kernel is what must be trusted, so it is small, and it opens no files, starts no processes and knows
-no solver.
+``certificates`` <- ``api``, ``sets`` and ``preimages``; everything <- the front (command line, suites, reports).  One
+third-party solver a file.  The kernel is what must be trusted, so it is small, and it opens no files, starts no
+processes and knows no solver.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "certificates": CORE | {"verifier"},
     "api": CORE | {"certificates", "verifier"},
     "sets": CORE | {"certificates", "verifier"},
+    "preimages": CORE | {"verifier", "sets"},
 }
 """Layers by what they may import of ours; ``verifier`` is the package itself, that is its version.  All that is not
 listed is the front, which may import everything."""
@@ -48,6 +49,7 @@ THIRD_PARTY = {
     "certificates": set[str](),
     "api": set[str](),
     "sets": set[str](),
+    "preimages": set[str](),
     "verifier": set[str](),
     "front": set[str](),
 }
@@ -206,6 +208,7 @@ def test_files_hold_one_idea() -> None:
     ("verifier", ["numpy", "onnx", "numba", "onnxruntime", "click"]),
     ("verifier.cli", ["numpy", "onnx", "numba", "onnxruntime", "pulp", "highspy", "cdd", "flint"]),
     ("verifier.api", ["numba", "onnxruntime", "pulp", "matplotlib", "click", "rich"]),
+    ("verifier.preimages", ["numba", "onnxruntime", "pulp", "matplotlib", "click", "rich"]),
     ("verifier.sets", ["numba", "onnxruntime", "pulp", "matplotlib", "click", "rich"]),
 ])
 def test_what_costs_much_is_loaded_late(module: str, absent: list[str]) -> None:

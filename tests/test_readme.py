@@ -105,12 +105,30 @@ def test_a_transcript_is_compared_line_by_line() -> None:
 
 
 @pytest.mark.parametrize("example", [text for language, text in FENCES if language == "python"])
-def test_python_examples(example: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+def test_python_examples(example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models").symlink_to(ROOT / "models")
+    monkeypatch.chdir(tmp_path)
     test = doctest.DocTestParser().get_doctest(example, {}, "README.md", "README.md", 0)
     outcome = doctest.DocTestRunner().run(test)
     assert outcome.attempted > 4
     assert outcome.failed == 0
+    assert ("set.png" in example) == (tmp_path / "set.png").exists()
+
+
+@pytest.mark.parametrize("command", [text.strip() for language, text in FENCES if language == "sh"
+                                     and text.startswith("verifier ")])
+def test_commands_that_draw(command: str, tmp_path: Path) -> None:
+    (tmp_path / "models").symlink_to(ROOT / "models")
+    arguments = shlex.split(command)[1:]
+    subprocess.run([sys.executable, "-m", "verifier", *arguments], cwd=tmp_path, check=True, timeout=120,
+                   capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert (tmp_path / arguments[-1]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_picture_is_drawn_in_five_lines() -> None:
+    (drawn,) = [text for language, text in FENCES if language == "python" and "draw_set(" in text]
+    assert drawn.count(">>> ") == 5
+    assert sum(language == "sh" and text.startswith("verifier ") for language, text in FENCES) == 2
 
 
 def test_the_first_two_commands_are_one_line_each() -> None:

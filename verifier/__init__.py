@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from verifier.kernel.polyhedron import Box, HalfSpace
     from verifier.kernel.query import Query
     from verifier.kernel.rational import Matrix
+    from verifier.plot import draw_partition, draw_set
+    from verifier.preimages import InputSet, counterexamples, preimage
     from verifier.properties.cells import Counted, ProvedCells
     from verifier.properties.output_range import Extremum, Kind, Range
     from verifier.properties.safety import Outcome, Statistics, Verdict, Witness
@@ -29,10 +31,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Box", "Counted", "Extremum", "HalfSpace", "InputError", "InvalidCertificate", "Kind", "Layer", "LoadedNetwork",
-    "Matrix", "Network", "Outcome", "Polyhedron", "Progress", "Property", "ProvedCells", "ProvedRanges", "Query",
-    "Range", "Reach", "Statistics", "UnionOfPolyhedra", "Verdict", "Witness", "check", "output_range",
-    "parse_property", "reach", "read_network", "read_property", "verify",
+    "Box", "Counted", "Extremum", "HalfSpace", "InputError", "InputSet", "InvalidCertificate", "Kind", "Layer",
+    "LoadedNetwork", "Matrix", "Network", "Outcome", "Polyhedron", "Progress", "Property", "ProvedCells",
+    "ProvedRanges", "Query", "Range", "Reach", "Statistics", "UnionOfPolyhedra", "Verdict", "Witness", "check",
+    "counterexamples", "draw_partition", "draw_set", "output_range", "parse_property", "preimage", "reach",
+    "read_network", "read_property", "verify",
 ]
 
 _HOMES = {
@@ -48,6 +51,8 @@ _HOMES = {
     "verifier.kernel.polyhedron": ("Box", "HalfSpace"),
     "verifier.kernel.query": ("Query",),
     "verifier.kernel.rational": ("Matrix",),
+    "verifier.plot": ("draw_partition", "draw_set"),
+    "verifier.preimages": ("InputSet", "counterexamples", "preimage"),
     "verifier.properties.cells": ("Counted", "ProvedCells"),
     "verifier.properties.output_range": ("Extremum", "Kind", "Range"),
     "verifier.properties.safety": ("Outcome", "Statistics", "Verdict", "Witness"),

@@ -34,7 +34,7 @@ from verifier.properties.safety import Outcome, Statistics, Verdict, conclude
 
 __all__ = ["MapExecutor", "Progress", "check", "verify"]
 
-ENGINES = ("auto", "branch")
+ENGINES = ("auto", "branch", "propagate")
 TIME_LIMIT = "the time limit was reached"
 
 
@@ -54,9 +54,10 @@ def verify(network: LoadedNetwork | Network, property: Property | Sequence[Query
     """Decide whether the property holds.
 
     ``property`` is a file's, or the queries of a counterexample themselves.  ``timeout`` is wall time in seconds.
-    ``exact`` lets the check run on integers instead of rigorous floating point.  ``executor`` may run parts of
-    the search elsewhere; the certificate does not depend on it.  ``certificate`` receives the proof of a ``holds`` or
-    ``violated``.  ``compiled`` loads the compiled inner loop at once, which pays in long-lived processes.
+    ``engine`` says how to search: *branch* (and *auto*) over boxes and phases, *propagate* over all cells; no verdict
+    depends on it.  ``exact`` lets the check run on integers instead of rigorous floating point.  ``executor`` may run
+    parts of the search elsewhere; the certificate does not depend on it.  ``certificate`` receives the proof of a
+    ``holds`` or ``violated``.  ``compiled`` loads the compiled inner loop at once, which pays in long-lived processes.
 
     Raises InputError when network and property do not fit, or for an unknown engine.
     """
@@ -65,6 +66,9 @@ def verify(network: LoadedNetwork | Network, property: Property | Sequence[Query
     started = time.time()
     deadline = None if timeout is None else started + timeout
     subject = _Subject.of(network, property)
+    find = search
+    if engine == "propagate":
+        from verifier.engines.cell_safety import search_by_cells as find  # noqa: PLC0415  loads the compiled walk
     boxes = leaves = programs = 0
     search_seconds = check_seconds = 0.0
     theorems: list[Theorem] = []
@@ -75,7 +79,7 @@ def verify(network: LoadedNetwork | Network, property: Property | Sequence[Query
             break
         clock = time.process_time()
         told = None if progress is None else _teller(progress, boxes)
-        result = search(query, seed=seed, deadline=deadline, compiled=compiled, executor=executor, progress=told)
+        result = find(query, seed=seed, deadline=deadline, compiled=compiled, executor=executor, progress=told)
         search_seconds += time.process_time() - clock
         boxes += result.effort.boxes
         leaves += result.effort.exact_leaves

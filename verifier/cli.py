@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from verifier.cli_sets import range_command, reach_command, tell_sets
+from verifier.cli_sets import AllCounterexamples, range_command, reach_command, tell_sets
 from verifier.console import (
     CONTRADICTED,
     FAILED,
@@ -32,11 +32,13 @@ from verifier.console import (
     UNKNOWN,
     VIOLATED,
     WRONG_USE,
+    axes_option,
     common_options,
     complain,
     exact_option,
     jobs_option,
     log,
+    processes,
     say,
     say_json,
     seconds,
@@ -44,6 +46,7 @@ from verifier.console import (
     strict_option,
     time_left,
     timeout_option,
+    two_axes,
 )
 from verifier.ending import explain, without_answer
 from verifier.formats.errors import InputError
@@ -133,32 +136,41 @@ commands.add_command(range_command)
 @timeout_option
 @click.option("--certificate", type=FILE, help="Write the proof to this file.")
 @click.option("--witness", type=FILE, help="Write a counterexample to this file, in the competition's format.")
+@click.option("--all", "everything", is_flag=True,
+              help="Compute the set of all counterexamples (its closure), and its share of the domain's volume.")
+@click.option("--output", type=FILE, help="With --all: write that set to this JSON file.")
+@click.option("--plot", type=FILE, help="With --all: draw two inputs of that set, into a PNG, SVG or PDF file.")
+@axes_option
 @exact_option
 @seed_option
 @jobs_option
 @strict_option
 @common_options
 def verify(net: Path, spec: Path, *, engine: str, timeout: float | None, certificate: Path | None,
-           witness: Path | None, exact: bool, seed: int, jobs: int, strict_bounds: bool, as_json: bool) -> int:
+           witness: Path | None, everything: bool, output: Path | None, plot: Path | None, axes: str, exact: bool,
+           seed: int, jobs: int, strict_bounds: bool, as_json: bool) -> int:
     """Decide whether the network NET.onnx satisfies the property SPEC.vnnlib (which states its counterexample)."""
     from verifier import api  # noqa: PLC0415
     from verifier.files import NewFile, distinct_outputs  # noqa: PLC0415
     from verifier.formats.onnx import read_network  # noqa: PLC0415
     from verifier.formats.vnnlib import read_property  # noqa: PLC0415
     from verifier.formats.witness import competition_witness  # noqa: PLC0415
-    from verifier.processes import Processes  # noqa: PLC0415
     from verifier.properties.safety import Outcome  # noqa: PLC0415
     from verifier.suite import require_bounds  # noqa: PLC0415
 
     started = time.monotonic()
-    distinct_outputs([net, spec], [certificate, witness])
+    distinct_outputs([net, spec], [certificate, witness, output, plot])
+    if not everything and (output is not None or plot is not None):
+        raise InputError("--output and --plot write the set of all counterexamples: they require --all")
     network, prop = read_network(net), read_property(spec)
+    whole = AllCounterexamples(network, prop, output, plot, two_axes(axes))
     if strict_bounds:
         require_bounds(prop)
     with contextlib.ExitStack() as stack:
         proof = None if certificate is None else stack.enter_context(NewFile(certificate))
         sample = None if witness is None else stack.enter_context(NewFile(witness))
-        executor = stack.enter_context(Processes(jobs)) if jobs > 1 else None
+        executor = stack.enter_context(processes(jobs))
+        stack.enter_context(whole)
         with Bar() as bar:
             verdict = api.verify(network, prop, engine=engine, timeout=time_left(timeout, started), seed=seed,
                                  exact=exact, executor=executor, progress=bar,
@@ -169,6 +181,9 @@ def verify(net: Path, spec: Path, *, engine: str, timeout: float | None, certifi
             sample.file.write(competition_witness(verdict.witness.x, verdict.witness.y, prop.input_names,
                                                   prop.output_names).encode())
             sample.commit()
+        found: dict[str, Any] = {}
+        if everything and verdict.outcome is not Outcome.UNKNOWN:
+            found = whole.compute(verdict, time_left(timeout, started), executor, as_json)
     if witness is not None and verdict.witness is None and witness.is_file():
         witness.unlink()
         complain(f"{witness}: removed, it was written for an earlier answer and this one has no counterexample")
@@ -176,7 +191,7 @@ def verify(net: Path, spec: Path, *, engine: str, timeout: float | None, certifi
         complain(f"{certificate}: left as it was, it is not the proof of this answer")
     written = certificate if verdict.outcome is not Outcome.UNKNOWN else None
     facts = {"seed": seed, "certificate": None if written is None else str(written),
-             "witness_file": None if witness is None or verdict.witness is None else str(witness)}
+             "witness_file": None if witness is None or verdict.witness is None else str(witness), **found}
     _tell(_answer(verdict, network, prop), facts, network, started, as_json)
     return {Outcome.HOLDS: HOLDS, Outcome.VIOLATED: VIOLATED, Outcome.UNKNOWN: UNKNOWN}[verdict.outcome]
 

@@ -1,4 +1,4 @@
-"""The commands about all outputs at once: ``verifier reach`` and ``verifier range``.
+"""The commands about all outputs at once, ``verifier reach`` and ``verifier range``, and ``verifier verify --all``.
 
 The first line is the number of parts of the set, or the interval asked for; ``unknown`` when time ran out.
 """
@@ -17,22 +17,31 @@ from verifier.console import (
     HOLDS,
     UNKNOWN,
     all_of,
+    axes_option,
     common_options,
     exact_option,
+    jobs_option,
+    processes,
     say,
     say_json,
     seed_option,
     time_left,
     timeout_option,
+    two_axes,
 )
 from verifier.formats.errors import InputError
 from verifier.progress import Bar
 
 if TYPE_CHECKING:
     from verifier.certificates import ProvedRanges
+    from verifier.engines.subtrees import MapExecutor
     from verifier.formats.onnx import LoadedNetwork
+    from verifier.formats.vnnlib import Property
+    from verifier.geometry.union import UnionOfPolyhedra
+    from verifier.preimages import InputSet
     from verifier.properties.cells import ProvedCells
-    from verifier.sets import Domain
+    from verifier.properties.safety import Verdict
+    from verifier.sets import Domain, Reach
 
 _certificate = click.option("--certificate", type=FILE, help="Write the proof to this file.")
 _domain = all_of(
@@ -58,62 +67,159 @@ def _read_domain(network: LoadedNetwork, spec: Path | None, box: str | None) -> 
 @click.option("--layer", type=click.IntRange(min=0), metavar="K",
               help="The set after layer K (as numbered by info), not after the last one.")
 @click.option("--merge", is_flag=True, help="Remove parts that lie in others, and unite those whose union is convex.")
+@click.option("--preimage", type=FILE, metavar="SET",
+              help="Instead, the set of inputs whose outputs lie in this set, a JSON file as --output writes it.")
 @click.option("--output", type=FILE, help="Write the set to this JSON file.")
 @click.option("--plot", type=FILE, help="Draw two coordinates of the set, into a PNG, SVG or PDF file.")
-@click.option("--axes", metavar="I,J", default="0,1", show_default=True, help="Which two coordinates are drawn.")
+@click.option("--plot-inputs", type=FILE, help="Draw the cells of two inputs (all others projected away).")
+@axes_option
 @_certificate
 @timeout_option
+@jobs_option
 @common_options
 def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int | None, merge: bool,
-                  output: Path | None, plot: Path | None, axes: str, certificate: Path | None, timeout: float | None,
-                  as_json: bool) -> int:
+                  preimage: Path | None, output: Path | None, plot: Path | None, plot_inputs: Path | None, axes: str,
+                  certificate: Path | None, timeout: float | None, jobs: int, as_json: bool) -> int:
     """Compute the exact set of outputs of NET.onnx as a union of polyhedra, one for each cell."""
     from verifier.files import NewFile, distinct_outputs  # noqa: PLC0415
     from verifier.formats.onnx import read_network  # noqa: PLC0415
     from verifier.geometry.union_json import to_json  # noqa: PLC0415
-    from verifier.report import reach_json, reach_text  # noqa: PLC0415
+    from verifier.preimages import preimage as inputs_to  # noqa: PLC0415
+    from verifier.report import reach_json, reach_text, share_facts  # noqa: PLC0415
     from verifier.sets import reach, width  # noqa: PLC0415
 
     started = time.monotonic()
-    distinct_outputs([net] if spec is None else [net, spec], [output, plot, certificate])
+    distinct_outputs([path for path in (net, spec, preimage) if path is not None],
+                     [output, plot, plot_inputs, certificate])
     network = read_network(net)
     domain = _read_domain(network, spec, box)
-    drawn = _axes(axes)
+    drawn = two_axes(axes)
     letter = {0: "X", None: "Y", len(network.network.layers): "Y"}.get(layer, "Z")
-    if plot is not None:  # a mistake is told before the work
-        from verifier.plot import Marks, draw_set, require_drawable  # noqa: PLC0415
-
-        require_drawable(plot, drawn, width(network, layer))
+    target = None
+    if preimage is not None:
+        if merge or plot_inputs is not None or certificate is not None:
+            raise InputError("--preimage is not combined with --merge, --plot-inputs or --certificate")
+        target, letter = _read_set(preimage), "X"
+    _require_drawable(plot, drawn, network.network.inputs if target is not None else width(network, layer))
+    _require_drawable(plot_inputs, drawn, network.network.inputs)
+    found: Reach | InputSet
     with contextlib.ExitStack() as stack:
         file = None if output is None else stack.enter_context(NewFile(output))
         proof = None if certificate is None else stack.enter_context(NewFile(certificate))
+        executor = stack.enter_context(processes(jobs))
         bar = stack.enter_context(Bar())
-        found = reach(network, domain, layers=layer, merge=merge, timeout=time_left(timeout, started),
-                      progress=lambda count: bar.update(0.0, f"{count:,} cells"),
-                      certificate=None if proof is None else proof.file)
-        if proof is not None and found.finished:
-            proof.commit()
+        left = time_left(timeout, started)
+
+        def told(count: int) -> None:
+            bar.update(0.0, f"{count:,} cells")
+
+        facts: dict[str, Any] = {}
+        inputs = None
+        if target is None:
+            found = reach(network, domain, layers=layer, merge=merge, timeout=left, executor=executor, progress=told,
+                          certificate=None if proof is None else proof.file)
+            inputs = found.attaining
+            if merge and found.finished and not found.merged:
+                facts["merge"] = "the time limit was reached; parts could still be united"
+            if proof is not None and found.finished:
+                proof.commit()
+        else:
+            found = inputs_to(network, domain, target, layers=layer, timeout=left, executor=executor, progress=told)
+            facts |= share_facts(found, time_left(timeout, started), as_json)
         if file is not None and found.finished:
-            file.file.write(to_json(found.union).encode())
+            file.file.write(to_json(found.union, inputs=inputs).encode())
             file.commit()
-        if plot is not None and found.finished:
-            draw_set(found.union, plot, drawn, Marks(names={j: f"{letter}_{j}" for j in drawn}))
-    written = {"output": output, "plot": plot, "certificate": certificate} if found.finished else {}
-    facts: dict[str, Any] = {name: str(path) for name, path in written.items() if path is not None}
+        if found.finished:
+            _draw(found, plot, plot_inputs, drawn, letter)
+    files = {"output": output, "plot": plot, "plot of inputs": plot_inputs, "certificate": certificate}
+    written = files if found.finished else {}
+    facts |= {name: str(path) for name, path in written.items() if path is not None}
     seconds = time.monotonic() - started
     if as_json:
         say_json(reach_json(found, {**facts, "digest": network.network.digest, "seconds": seconds}))
     else:
         say(reach_text(found, letter, {**facts, "time": f"{seconds:.2f} s"}))
-    return HOLDS if found.finished else UNKNOWN
+    return HOLDS if found.finished and "merge" not in facts else UNKNOWN
 
 
-def _axes(text: str) -> tuple[int, int]:
-    numbers = text.split(",")
-    if len(numbers) != 2 or not all(part.strip().isascii() and part.strip().isdigit() and len(part) < 10
-                                    for part in numbers):
-        raise InputError(f"--axes: two numbers I,J were required, received {text!r}")
-    return int(numbers[0]), int(numbers[1])
+def _read_set(path: Path) -> UnionOfPolyhedra:
+    from verifier.geometry.union_json import from_json  # noqa: PLC0415
+
+    try:
+        return from_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: a readable file was required: {error.strerror or error}") from None
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _require_drawable(path: Path | None, axes: tuple[int, int], dimension: int) -> None:
+    """A mistake is told before the work."""
+    if path is not None:
+        from verifier.plot import require_drawable  # noqa: PLC0415
+
+        require_drawable(path, axes, dimension)
+
+
+def _draw(found: Reach | InputSet, plot: Path | None, plot_inputs: Path | None, axes: tuple[int, int],
+          letter: str) -> None:
+    from verifier.plot import Marks, Tile, draw_partition, draw_set  # noqa: PLC0415
+    from verifier.sets import Reach  # noqa: PLC0415
+
+    if plot is not None:
+        draw_set(found.union, plot, axes, Marks(names={j: f"{letter}_{j}" for j in axes}))
+    if plot_inputs is not None and isinstance(found, Reach):
+        draw_partition((Tile(cell.region, cell.pattern) for cell in found.sources), plot_inputs, axes)
+
+
+class AllCounterexamples:
+    """What ``verify --all`` adds to a verdict: the set, its share, its files.  A context manager for the file; mistakes
+    are told before the work (InputError)."""
+
+    def __init__(self, network: LoadedNetwork, prop: Property, output: Path | None, plot: Path | None,
+                 axes: tuple[int, int]) -> None:
+        self._network, self._property, self._axes, self._plot, self._output = network, prop, axes, plot, output
+        self._stack = contextlib.ExitStack()
+        _require_drawable(plot, axes, network.network.inputs)
+
+    def __enter__(self) -> AllCounterexamples:
+        from verifier.files import NewFile  # noqa: PLC0415
+
+        self._file = None if self._output is None else self._stack.enter_context(NewFile(self._output))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def compute(self, verdict: Verdict, timeout: float | None, executor: MapExecutor | None,
+                as_json: bool) -> dict[str, Any]:
+        """Find the set of a decided property, within a time limit in seconds, and write the files; what to tell."""
+        from verifier.geometry.union_json import to_json  # noqa: PLC0415
+        from verifier.plot import Marks, draw_set  # noqa: PLC0415
+        from verifier.preimages import counterexamples  # noqa: PLC0415
+        from verifier.report import share_facts  # noqa: PLC0415
+
+        started = time.monotonic()
+        queries = self._property if verdict.witness is not None else ()  # a property that holds has none
+        with Bar() as bar:
+            found = counterexamples(self._network, queries, timeout=timeout, executor=executor,
+                                    progress=lambda count: bar.update(0.0, f"{count:,} cells"))
+        names = self._property.input_names
+        if found.finished and self._file is not None:
+            self._file.file.write(to_json(found.union).encode())
+            self._file.commit()
+        if found.finished and self._plot is not None:
+            point = None if verdict.witness is None else verdict.witness.x
+            draw_set(found.union, self._plot, self._axes, Marks(counterexample=point, names=dict(enumerate(names))))
+        written = {"output": self._output, "plot": self._plot} if found.finished else {}
+        paths = {name: str(path) for name, path in written.items() if path is not None}
+        share = {} if verdict.witness is None else share_facts(found, time_left(timeout, started), as_json)
+        if as_json:
+            return {"counterexamples": {"finished": found.finished, "parts": len(found.union.parts),
+                                        "cells": found.cells, **share, **paths}}
+        parts = f"{len(found.union.parts):,} parts, in {found.cells:,} cells"
+        late = "" if found.finished else "unfinished, the time limit was reached: "
+        return {"all counterexamples": late + parts, **share, **paths}
 
 
 @click.command("range")
@@ -127,9 +233,11 @@ def _axes(text: str) -> tuple[int, int]:
 @timeout_option
 @exact_option
 @seed_option
+@jobs_option
 @common_options
 def range_command(net: Path, *, spec: Path | None, box: str | None, objective: tuple[str, ...], engine: str,
-                  certificate: Path | None, timeout: float | None, exact: bool, seed: int, as_json: bool) -> int:
+                  certificate: Path | None, timeout: float | None, exact: bool, seed: int, jobs: int, as_json: bool
+                  ) -> int:
     """Compute the exact minimum and maximum of each output of NET.onnx, or of linear expressions, with proof."""
     from verifier.files import NewFile, distinct_outputs  # noqa: PLC0415
     from verifier.formats.onnx import read_network  # noqa: PLC0415
@@ -142,9 +250,10 @@ def range_command(net: Path, *, spec: Path | None, box: str | None, objective: t
     domain = _read_domain(network, spec, box)
     with contextlib.ExitStack() as stack:
         proof = None if certificate is None else stack.enter_context(NewFile(certificate))
+        executor = stack.enter_context(processes(jobs))
         bar = stack.enter_context(Bar())
         ranges = output_range(network, domain, objective or None, engine=engine, timeout=time_left(timeout, started),
-                              seed=seed, exact=exact, progress=bar.update,
+                              seed=seed, exact=exact, executor=executor, progress=bar.update,
                               certificate=None if proof is None else proof.file)
         decided = all(found.is_decided for found in ranges)
         if proof is not None and decided:

@@ -5,13 +5,14 @@ Imports are inside the functions where they cost much, as in :mod:`verifier.cli`
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,11 +29,15 @@ from verifier.ending import (
     say,
     say_json,
 )
+from verifier.formats.errors import InputError
+
+if TYPE_CHECKING:
+    from verifier.engines.subtrees import MapExecutor
 
 __all__ = [
     "CONTRADICTED", "FAILED", "FILE", "HOLDS", "INTERRUPTED", "REJECTED", "UNKNOWN", "VIOLATED", "WRONG_USE", "all_of",
-    "common_options", "complain", "exact_option", "jobs_option", "log", "say", "say_json", "seconds", "seed_option",
-    "strict_option", "time_left", "timeout_option",
+    "axes_option", "common_options", "complain", "exact_option", "jobs_option", "log", "processes", "say", "say_json",
+    "seconds", "seed_option", "strict_option", "time_left", "timeout_option", "two_axes",
 ]
 
 log = logging.getLogger("verifier")
@@ -74,6 +79,8 @@ seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, show
                            help="Seed of the search.")
 jobs_option = click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True,
                            help="Worker processes.")
+axes_option = click.option("--axes", metavar="I,J", default="0,1", show_default=True,
+                           help="Which two coordinates are drawn.")
 strict_option = click.option("--strict-bounds", is_flag=True,
                              help="Refuse properties that leave an input without a bound.")
 
@@ -81,3 +88,24 @@ strict_option = click.option("--strict-bounds", is_flag=True,
 def time_left(timeout: float | None, started: float) -> float | None:
     """What is left of a limit of wall time, when the clock showed ``started`` (``time.monotonic``) at the start."""
     return None if timeout is None else max(0.0, timeout - (time.monotonic() - started))
+
+
+@contextlib.contextmanager
+def processes(jobs: int) -> Iterator[MapExecutor | None]:
+    """Processes for the subtrees of one question; nothing when one is enough."""
+    if jobs == 1:
+        yield None
+        return
+    from verifier.processes import Processes  # noqa: PLC0415
+
+    with Processes(jobs) as executor:
+        yield executor
+
+
+def two_axes(text: str) -> tuple[int, int]:
+    """The two coordinates of a picture.  Raises InputError."""
+    numbers = text.split(",")
+    if len(numbers) != 2 or not all(part.strip().isascii() and part.strip().isdigit() and len(part) < 10
+                                    for part in numbers):
+        raise InputError(f"--axes: two numbers I,J were required, received {text!r}")
+    return int(numbers[0]), int(numbers[1])

@@ -25,6 +25,7 @@ from verifier.properties.safety import Verdict
 from verifier.results import Row, Summary
 
 if TYPE_CHECKING:
+    from verifier.preimages import InputSet
     from verifier.sets import Reach
 
 Json = dict[str, Any]
@@ -219,7 +220,21 @@ def _end_json(end: Extremum) -> Json:
             "reason": end.reason, "arithmetic": end.arithmetic, "boxes": end.boxes}
 
 
-def reach_text(found: Reach, letter: str, facts: Mapping[str, str]) -> str:
+def share_facts(found: InputSet, timeout: float | None, as_json: bool) -> Json:
+    """The exact share of the domain's volume that a finished set of inputs has, within a time in seconds."""
+    name = "share" if as_json else "share of the domain"
+    if not found.finished:
+        return {name: None} if as_json else {}
+    try:
+        share = found.share(timeout)
+    except ValueError as error:
+        return {name: None} if as_json else {name: f"none: {error}"}
+    if share is None:
+        return {name: None} if as_json else {name: "unknown, the time limit was reached"}
+    return {name: quotient(share) if as_json else format_rational(share)}
+
+
+def reach_text(found: Reach | InputSet, letter: str, facts: Mapping[str, str]) -> str:
     """The number of parts (or ``unknown``) on the first line, then the extent of the set."""
     union = found.union
     lines = [str(len(union.parts)) if found.finished else Kind.UNKNOWN.value]
@@ -238,7 +253,7 @@ def reach_text(found: Reach, letter: str, facts: Mapping[str, str]) -> str:
     return "\n".join([*lines, *(f"{name}: {value}" for name, value in facts.items())]) + "\n"
 
 
-def reach_json(found: Reach, facts: Mapping[str, Any]) -> Json:
+def reach_json(found: Reach | InputSet, facts: Mapping[str, Any]) -> Json:
     """The same as one JSON object; a side of the bounding box without a bound is null."""
     union = found.union
     box = None if union.is_empty() else union.bounding_box()

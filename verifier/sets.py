@@ -9,22 +9,22 @@ Cells are imported where they are used: the compiled traversal is not for those 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO
 
-from verifier.certificates import EndProof, PieceProof, empty_proof, partition_proof, write_cells, write_ranges
+from verifier.certificates import EndProof, empty_proof, partition_proof, write_cells, write_ranges
 from verifier.engines import optimum
-from verifier.engines.reach import BestVertices, image
-from verifier.engines.subtrees import search
+from verifier.engines.subtrees import MapExecutor, search
 from verifier.formats.domains import domain_of, input_rows, whole_box
 from verifier.formats.errors import InputError
 from verifier.formats.expression import LinearExpression, parse_expression
 from verifier.formats.onnx import LoadedNetwork
 from verifier.formats.vnnlib import Property
 from verifier.geometry.chart import EmptyDomainError, integral
-from verifier.geometry.polytope import Polyhedron
+from verifier.geometry.homogeneous import Vector
 from verifier.geometry.union import UnionOfPolyhedra
 from verifier.kernel.certificate import InvalidCertificate, unpack
 from verifier.kernel.checker import NoPoint, PointIn, Theorem, check_no_point, check_point
@@ -44,7 +44,7 @@ from verifier.properties.output_range import (
 )
 
 if TYPE_CHECKING:
-    from verifier.engines.propagate import Cell, Region
+    from verifier.engines.reach import MappedCell
 
 __all__ = ["Domain", "Reach", "output_range", "reach"]
 
@@ -58,62 +58,91 @@ on the inputs each."""
 
 @dataclass(frozen=True)
 class Reach:
-    """A reachable set.  ``cells`` is the number of cells that were mapped; when not ``finished``, time ran out, and
-    ``union`` is only a part of the set."""
+    """A reachable set.  ``sources`` are the cells that were mapped, one after another: without merging, part i of
+    ``union`` is the image of cell i.  When not ``finished``, time ran out, and ``union`` is only a part of the set;
+    when not ``merged``, parts could still be united (time ran out, or nobody asked for it)."""
 
     union: UnionOfPolyhedra
-    cells: int
+    sources: tuple[MappedCell, ...]
     finished: bool
+    merged: bool = False
+
+    @property
+    def cells(self) -> int:
+        """The number of cells that were mapped."""
+        return len(self.sources)
+
+    def inputs(self, part: int) -> tuple[Point, ...]:
+        """For each vertex of that part of the union, in order, an input that attains it."""
+        return self.attaining(part, self.union.parts[part].generators.vertices)
+
+    def attaining(self, part: int, outputs: Iterable[Vector]) -> tuple[Point, ...]:
+        """For each of these outputs, vectors ``(t, y)`` of that part of the union, an input that attains it."""
+        own = self.sources[part] if not self.merged and len(self.sources) == len(self.union.parts) else None
+        found = []
+        for output in outputs:
+            cells = self.sources if own is None else (own,)
+            first = self._cell_of.get(output) if own is None else None
+            candidates = (cell.attaining(output) for cell in (*((first,) if first else ()), *cells))
+            found.append(next(x for x in candidates if x is not None))
+        return tuple(found)
+
+    @cached_property
+    def _cell_of(self) -> dict[Vector, MappedCell]:
+        return {output: cell for cell in reversed(self.sources) for output in cell.by_output}
 
 
 def reach(network: LoadedNetwork | Network, domain: Domain, *, layers: int | None = None, merge: bool = False,
-          timeout: float | None = None, progress: Callable[[int], None] | None = None,
-          certificate: BinaryIO | None = None) -> Reach:
+          timeout: float | None = None, executor: MapExecutor | None = None,
+          progress: Callable[[int], None] | None = None, certificate: BinaryIO | None = None) -> Reach:
     """The set of outputs of the first ``layers`` layers (default: all), exactly, one part for each cell.
 
     ``merge`` removes parts that lie in others and unites parts whose union is convex.  ``timeout`` is wall time in
-    seconds, for the cells.  ``progress`` is told the number of cells now and then.  ``certificate`` receives the proof
-    that the cells are all cells, if they are; it takes memory for all of them.  Raises InputError when network, domain
-    and ``layers`` do not fit.
+    seconds.  ``executor`` may run parts of the work elsewhere; the result does not depend on it.  ``progress`` is told
+    the number of cells now and then.  ``certificate`` receives the proof that the cells are all cells, if they are; it
+    takes memory for all of them.  Raises InputError when network, domain and ``layers`` do not fit.
     """
+    from verifier.engines.cell_units import Harvest  # noqa: PLC0415
     from verifier.engines.propagate import Propagation, Region  # noqa: PLC0415
+    from verifier.engines.reach import map_cells  # noqa: PLC0415
 
     deadline = None if timeout is None else time.time() + timeout
-    plain = _plain(network)
+    plain = plain_network(network)
     dimension = width(plain, layers)
-    parts: list[Polyhedron] = []
-    proofs: list[PieceProof] = []
+    found: list[MappedCell] = []
+    regions: list[tuple[Query, Region | None]] = []
     finished = True
-    for piece in _pieces(plain, domain):
-        before = len(parts)
-        told = None if progress is None else _adding(progress, before)
+    for piece in pieces_of(plain, domain):
+        told = None if progress is None else _adding(progress, len(found))
         region = Region(plain, piece.domain, input_rows(piece), layers)
+        harvest = Harvest(region, map_cells, "auto", deadline, executor, told)
         try:
-            propagation = Propagation(region)
+            found.extend(harvest)
         except EmptyDomainError:
-            if certificate is not None:
-                proofs.append(empty_proof(piece, search(piece).blocks))
+            regions.append((piece, None))
             continue
-        kept: list[Cell] = []
-        for cell in propagation.cells(told):
-            if deadline is not None and time.time() >= deadline:
-                finished = False
-                break
-            parts.append(image(cell))
-            if certificate is not None:
-                kept.append(cell)
-        if certificate is not None and finished:
-            proofs.append(partition_proof(region, kept))
+        regions.append((piece, region))
+        finished = finished and harvest.finished
     if certificate is not None and finished:
+        proofs = [empty_proof(piece, search(piece).blocks) if region is None else
+                  partition_proof(region, list(Propagation(region).cells())) for piece, region in regions]
         kept_layers = len(plain.layers) if layers is None else layers
         write_cells(certificate, network, domain, Counted.REACH, kept_layers, proofs, {})
-    union = UnionOfPolyhedra(dimension, tuple(parts))
-    return Reach(union.without_contained_parts().merged() if merge and finished else union, len(parts), finished)
+    union = UnionOfPolyhedra(dimension, tuple(cell.image for cell in found))
+    if not (merge and finished):
+        return Reach(union, tuple(found), finished)
+    late = [False]
+
+    def stop() -> bool:
+        late[0] = late[0] or (deadline is not None and time.time() >= deadline)
+        return late[0]
+
+    return Reach(union.merged(stop), tuple(found), True, merged=not late[0])
 
 
 def width(network: LoadedNetwork | Network, layers: int | None = None) -> int:
     """The number of values after that many layers (default: all).  Raises InputError when there are not as many."""
-    plain = _plain(network)
+    plain = plain_network(network)
     if layers is not None and not 0 <= layers <= len(plain.layers):
         raise InputError(f"a layer from 0 to {len(plain.layers)} was required, received {layers}")
     return plain.inputs if layers == 0 else plain.layers[-1 if layers is None else layers - 1].units
@@ -122,15 +151,16 @@ def width(network: LoadedNetwork | Network, layers: int | None = None) -> int:
 def output_range(network: LoadedNetwork | Network, domain: Domain,
                  objectives: Sequence[LinearExpression | str] | None = None, *, engine: str = "auto",
                  timeout: float | None = None, seed: int = 0, exact: bool = False, compiled: bool = False,
-                 progress: Callable[[float, str], None] | None = None,
+                 executor: MapExecutor | None = None, progress: Callable[[float, str], None] | None = None,
                  certificate: BinaryIO | None = None) -> tuple[Range, ...]:
     """The exact minimum and maximum of each objective (default: each output) over the domain, proved.
 
     An objective is an expression or its text, such as ``2*Y_0 - Y_1``.  ``engine`` says how optima are found:
     *propagate* walks all cells of a bounded domain first, *branch* (and *auto*) does not; the proofs are the same.
     ``timeout`` is wall time in seconds; ends that are not decided in it are of kind *unknown*.  ``exact`` lets the
-    check run on integers.  ``progress(fraction, text)`` is told how far the work is.  ``certificate`` receives the
-    proof, if all ends are decided.
+    check run on integers.  ``executor`` may run parts of the work elsewhere; the answer does not depend on it.
+    ``progress(fraction, text)`` is told how far the work is.  ``certificate`` receives the proof, if all ends are
+    decided.
 
     Raises InputError when network, domain and objectives do not fit, for an unknown engine, and for *propagate* on an
     unbounded domain.
@@ -138,19 +168,19 @@ def output_range(network: LoadedNetwork | Network, domain: Domain,
     if engine not in ENGINES:
         raise InputError(f"engine {engine!r} is not available for this question: choose from {', '.join(ENGINES)}")
     deadline = None if timeout is None else time.time() + timeout
-    plain = _plain(network)
-    domains = _pieces(plain, domain)
+    plain = plain_network(network)
+    domains = pieces_of(plain, domain)
     expressions = [_expression(objective, plain) for objective in objectives] if objectives is not None else [
         LinearExpression.of_output(j, plain.inputs, plain.outputs) for j in range(plain.outputs)]
     ends = [(expression, sign) for expression in expressions for sign in (-1, 1)]
     directions = [tuple(sign * c for c in expression.coefficients) for expression, sign in ends]
-    starts = _starts(domains, directions, deadline, progress) if engine == "propagate" else {}
+    starts = _starts(domains, directions, deadline, executor, progress) if engine == "propagate" else {}
     found: list[EndProof] = []
     for number, (expression, sign) in enumerate(ends):
         if progress is not None:
             progress(number / len(ends), f"{'maximum' if sign > 0 else 'minimum'} of {expression.text}")
         task = _Task(domains, directions[number], sign * expression.constant, starts.get(number, {}), seed, deadline,
-                     exact, compiled)
+                     exact, compiled, executor)
         found.append(task.solve())
     ranges = tuple(Range(expression.text, found[2 * i].end.negated(), found[2 * i + 1].end)
                    for i, expression in enumerate(expressions))
@@ -171,6 +201,7 @@ class _Task:
     deadline: float | None
     exact: bool
     compiled: bool
+    executor: MapExecutor | None
 
     def solve(self) -> EndProof:
         bounds: list[tuple[Fraction | None, Theorem]] = []
@@ -209,7 +240,7 @@ class _Task:
         domain = self.domains[number]
         return optimum.maximise(domain.network, domain.domain, domain.disjuncts[0], self.objective,
                                 start=self.starts.get(number), seed=self.seed, deadline=self.deadline,
-                                compiled=self.compiled)
+                                compiled=self.compiled, executor=self.executor)
 
     def _proved(self, query: Query, blocks: Sequence[bytes]) -> Theorem | None:
         """What the checker makes of a proof: a theorem, or nothing."""
@@ -226,46 +257,34 @@ class _Task:
 
 
 def _starts(domains: Sequence[Query], directions: Sequence[Point], deadline: float | None,
-            progress: Callable[[float, str], None] | None) -> dict[int, dict[int, Point]]:
+            executor: MapExecutor | None, progress: Callable[[float, str], None] | None) -> dict[int, dict[int, Point]]:
     """For each direction and domain the best vertex of all cells."""
+    from verifier.engines.cell_units import Harvest  # noqa: PLC0415
     from verifier.engines.propagate import Region  # noqa: PLC0415
+    from verifier.engines.reach import Glance, best_points  # noqa: PLC0415
 
+    told = None if progress is None else lambda count: progress(0.0, f"{count:,} cells")
     starts: dict[int, dict[int, Point]] = {number: {} for number in range(len(directions))}
     for place, domain in enumerate(domains):
-        best = BestVertices(directions)
+        region = Region(domain.network, domain.domain, input_rows(domain))
         try:
-            region = Region(domain.network, domain.domain, input_rows(domain))
-            for cell in _vertex_cells(region, progress):
-                if deadline is not None and time.time() >= deadline:
-                    break
-                best.look_at(cell)
+            found = best_points(Harvest(region, Glance(tuple(directions)), "vertices", deadline, executor, told))
         except EmptyDomainError:
             continue
-        for number, point in enumerate(best.points()):
-            if point is not None:
-                starts[number][place] = point
+        except ValueError as error:
+            raise InputError(f"engine propagate: {error}") from None
+        for number, point in enumerate(found):
+            starts[number][place] = point
     return starts
 
 
-def _vertex_cells(region: Region, progress: Callable[[float, str], None] | None) -> Iterator[Cell]:
-    from verifier.engines.propagate import Propagation  # noqa: PLC0415
-
-    told = None if progress is None else lambda count: progress(0.0, f"{count:,} cells")
-    try:
-        propagation = Propagation(region, "vertices")
-    except EmptyDomainError:
-        raise
-    except ValueError as error:
-        raise InputError(f"engine propagate: {error}") from None
-    return propagation.cells(told)
-
-
-def _plain(network: LoadedNetwork | Network) -> Network:
+def plain_network(network: LoadedNetwork | Network) -> Network:
+    """The network itself, without the file it was read from."""
     return network if isinstance(network, Network) else network.network
 
 
-def _pieces(network: Network, domain: Domain) -> tuple[Query, ...]:
-    """The domain as queries, checked."""
+def pieces_of(network: Network, domain: Domain) -> tuple[Query, ...]:
+    """The domain as queries, checked.  Raises InputError when it does not fit the network."""
     if isinstance(domain, Box):
         return (whole_box(network, domain),)
     pieces = domain_of(domain, network) if isinstance(domain, Property) else tuple(domain)

@@ -251,7 +251,7 @@ class Propagation:
             while not programs.finished:
                 found = programs.step()
                 self.statistics = programs.statistics
-                yield from map(self._lp_cell, found)
+                yield from map(self.lp_cell, found)
                 if progress is not None:
                     progress(programs.cells)
             return
@@ -261,7 +261,7 @@ class Propagation:
             batch = walk.step()
             self.statistics = walk.statistics
             if batch is not None:
-                yield from self._vertex_cells(batch)
+                yield from self.vertex_cells(batch)
             if progress is not None:
                 progress(walk.cells)
 
@@ -311,7 +311,8 @@ class Propagation:
         rates = [w.statistics.splits / w.work for w in (walk, other)]
         return walk if rates[0] * LP_COST > rates[1] else other
 
-    def _lp_cell(self, found: LpCell) -> Cell:
+    def lp_cell(self, found: LpCell) -> Cell:
+        """The cell that a walk by linear programs found."""
         first = np.cumsum([0, *(layer.units for layer in self.splitting)])
         facets: list[Facet] = []
         for label in found.facets:
@@ -322,7 +323,8 @@ class Propagation:
                 facets.append(UnitFacet(layer, label - int(first[layer])))
         return Cell(found.signs + self.trailing, tuple(facets), self.maps, self.domain, found)
 
-    def _vertex_cells(self, batch: FloatCells) -> Iterator[Cell]:
+    def vertex_cells(self, batch: FloatCells) -> Iterator[Cell]:
+        """The cells that a walk by vertices found."""
         plan = self.space.plan
         domain = len(self.chart.rows)
         for c, signs in enumerate(batch.signs):

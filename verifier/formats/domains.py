@@ -7,6 +7,8 @@ others are left out.  Domains are closed: a strict constraint on the inputs is r
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from verifier.formats.errors import InputError
 from verifier.formats.numbers import parse_number
 from verifier.formats.vnnlib import Property
@@ -60,9 +62,15 @@ def domain_of(prop: Property, network: Network) -> tuple[Query, ...]:
     if prop.contradictory:
         raise InputError(f"{prop.path}: constraints that can be satisfied were required, because the domain is read "
                          "from them: these contradict each other")
-    n = network.inputs
+    return inputs_of(prop.queries(network))
+
+
+def inputs_of(queries: Iterable[Query]) -> tuple[Query, ...]:
+    """The inputs that queries speak of: their boxes, with the half-spaces of each disjunct that are on inputs alone,
+    closed; without repetitions."""
     found: dict[str, Query] = {}
-    for query in prop.queries(network):
+    for query in queries:
+        n, network = query.network.inputs, query.network
         for disjunct in query.disjuncts:
             rows = tuple(HalfSpace(h.normal, h.offset) for h in disjunct
                          if not any(h.normal[n:]) and not _implied_by_box(h, query.domain))

@@ -72,6 +72,33 @@ class Chart:
         rows = [[Fraction(int(v), self.denominator) for v in row] for row in self.table.tolist()[:-1]]
         return [row[:-1] for row in rows], [row[-1] for row in rows]
 
+    def inverse(self) -> tuple[list[list[Fraction]], list[Fraction]]:
+        """``(weight, constant)`` with ``u = weight x + constant`` on the affine hull: k x n and k numbers."""
+        rows = self.table.tolist()[:-1]
+        weight, constant = [], []
+        for j in range(self.dimension):
+            # an input that was kept depends on its own coordinate alone
+            i = next(i for i, row in enumerate(rows) if all(bool(v) == (k == j) for k, v in enumerate(row[:-1])))
+            slope = Fraction(self.denominator, int(rows[i][j]))
+            weight.append([slope * (k == i) for k in range(len(rows))])
+            constant.append(-Fraction(int(rows[i][-1]), int(rows[i][j])))
+        return weight, constant
+
+    def equations(self) -> list[list[Fraction]]:
+        """Rows ``(a, b)`` with ``a . x = b`` whose solutions are the affine hull; some may be repeated in effect."""
+        basis, origin = self.linear()
+        weight, constant = self.inverse()
+        found = []
+        for i, (row, start) in enumerate(zip(basis, origin, strict=True)):
+            normal = [Fraction(k == i) for k in range(len(basis))]
+            offset = start
+            for value, back, shift in zip(row, weight, constant, strict=True):
+                normal = [v - value * w for v, w in zip(normal, back, strict=True)]
+                offset += value * shift
+            if any(normal):
+                found.append([*normal, offset])
+        return found
+
 
 def integral(values: Sequence[Fraction]) -> tuple[int, ...]:
     """The smallest positive multiple that is integral."""

@@ -11,7 +11,7 @@ Reference: Bemporad, Fukuda, Torrisi, *Convexity recognition of the union of pol
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from verifier.geometry.convex_hull import convex_hull
 from verifier.geometry.difference import difference
@@ -43,13 +43,25 @@ def _has_a_gap(first: Polyhedron, second: Polyhedron) -> bool:
     return any(not first.contains_vector(m) and not second.contains_vector(m) for m in middles)
 
 
-def without_contained(parts: Sequence[Polyhedron]) -> list[int]:
-    """The numbers of the nonempty parts that lie in no other part; of equal parts the first remains."""
+def _never() -> bool:
+    return False
+
+
+def without_contained(parts: Sequence[Polyhedron], stop: Callable[[], bool] = _never,
+                      below: int | None = None) -> list[int]:
+    """The numbers of the nonempty parts that lie in no other part; of equal parts the first remains.
+
+    When ``stop()`` says so, what was not compared by then remains; so do parts of dimension ``below`` and more.
+    """
     filled = [i for i, part in enumerate(parts) if not part.is_empty()]
     filled.sort(key=lambda i: -parts[i].dimension)
     index = Neighbours([parts[i].bounding_box() for i in filled])
     removed: set[int] = set()
     for k, i in enumerate(filled):
+        if stop():
+            break
+        if below is not None and parts[i].dimension >= below:
+            continue
         for other in index.meeting(parts[i].bounding_box()):
             if other != k and filled[other] not in removed and parts[filled[other]].includes(parts[i]):
                 removed.add(i)
@@ -57,12 +69,15 @@ def without_contained(parts: Sequence[Polyhedron]) -> list[int]:
     return [i for i in range(len(parts)) if i not in removed and not parts[i].is_empty()]
 
 
-def merged(parts: Sequence[Polyhedron]) -> list[Polyhedron]:
-    """Parts with the same union, none contained in another, no two with a convex union."""
-    current: list[Polyhedron | None] = [parts[i] for i in without_contained(parts)]
+def merged(parts: Sequence[Polyhedron], stop: Callable[[], bool] = _never) -> list[Polyhedron]:
+    """Parts with the same union, none contained in another, no two with a convex union.
+
+    When ``stop()`` says so, the parts reached by then, which have the same union.
+    """
+    current: list[Polyhedron | None] = [parts[i] for i in without_contained(parts, stop)]
     index = Neighbours([part.bounding_box() for part in current if part is not None])
     queue = deque(range(len(current)))
-    while queue:
+    while queue and not stop():
         i = queue.popleft()
         part = current[i]
         if part is None:

@@ -11,7 +11,7 @@ Yes/no questions have companions with the witness: ``contains`` and :meth:`Union
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -181,9 +181,9 @@ class UnionOfPolyhedra:
         """The same set without empty parts and parts that lie in another one; the others keep their order."""
         return UnionOfPolyhedra(self.ambient_dimension, tuple(self.parts[i] for i in without_contained(self.parts)))
 
-    def merged(self) -> UnionOfPolyhedra:
-        """The same set, parts whose union is convex made one, until no two have a convex union."""
-        return UnionOfPolyhedra(self.ambient_dimension, tuple(merged(self.parts)))
+    def merged(self, stop: Callable[[], bool] = lambda: False) -> UnionOfPolyhedra:
+        """The same set, parts whose union is convex made one, until no two have a convex union or ``stop()``."""
+        return UnionOfPolyhedra(self.ambient_dimension, tuple(merged(self.parts, stop)))
 
 
 def _parts(other: Polyhedron | UnionOfPolyhedra) -> Iterable[Polyhedron]:

@@ -27,6 +27,7 @@ from verifier.geometry.homogeneous import Constraints, Generators, Vector, disti
 from verifier.geometry.polytope import Polyhedron
 from verifier.geometry.representation import normalised
 from verifier.geometry.union import UnionOfPolyhedra
+from verifier.kernel.rational import Point
 
 FORMAT = "union of polyhedra"
 VERSION = 1
@@ -34,11 +35,22 @@ MOST_DIGITS = 100_000
 _NUMBER = re.compile(r"(-?[0-9]+)(?:/([0-9]+))?", re.ASCII)
 _GENERATORS = ("vertices", "rays", "lines")
 _CONSTRAINTS = ("inequalities", "equations")
+_INPUTS = "inputs"
 
 
-def to_json(union: UnionOfPolyhedra, constraints: bool = False) -> str:
-    """The text, one line a part: each part as it is known, or with minimal ``constraints`` beside its vertices."""
-    lines = [json.dumps(_describe(part, constraints)) for part in union.parts]
+def to_json(union: UnionOfPolyhedra, constraints: bool = False,
+            inputs: Callable[[int, Sequence[Vector]], Sequence[Point]] | None = None) -> str:
+    """The text, one line a part: each part as it is known, or with minimal ``constraints`` beside its vertices.
+
+    ``inputs(i, vertices)`` gives the inputs that attain these vertices of part i.
+    """
+    lines = []
+    for i, part in enumerate(union.parts):
+        described = _describe(part, constraints)
+        if inputs is not None and "vertices" in described:
+            vertices = (part.generators if constraints else part.any_generators).vertices
+            described[_INPUTS] = [[_numbers((v.numerator,), v.denominator)[0] for v in x] for x in inputs(i, vertices)]
+        lines.append(json.dumps(described))
     head = f'{{"format": {json.dumps(FORMAT)}, "version": {VERSION}, "dimension": {union.ambient_dimension}, "parts": ['
     return head + ",".join("\n  " + line for line in lines) + "]}\n"
 
@@ -79,8 +91,13 @@ def _numbers(numerators: Iterable[int], denominator: int) -> list[str]:
 
 def _part(data: Any, dimension: int, place: str) -> Polyhedron:
     _require(isinstance(data, dict) and bool(data), f"{place}: expected an object with vertices or inequalities")
-    unknown = set(data) - {*_GENERATORS, *_CONSTRAINTS}
+    unknown = set(data) - {*_GENERATORS, *_CONSTRAINTS, _INPUTS}
     _require(not unknown, f"{place}: unknown keys {sorted(unknown)}")
+    if _INPUTS in data:
+        named = data[_INPUTS]
+        _require(isinstance(named, list) and len(named) == len(data.get("vertices", ())),
+                 f"{place}: inputs is no list with one entry for each vertex")
+        _rows(data, _INPUTS, len(named[0]) if named and isinstance(named[0], list) else 0, place)
     generators = constraints = None
     if set(data) & set(_GENERATORS):
         points, rays, lines = (_rows(data, name, dimension, place) for name in _GENERATORS)

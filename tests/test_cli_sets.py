@@ -1,0 +1,141 @@
+"""``verify --all``, ``verify --engine propagate``, ``reach --preimage`` and ``--jobs``, as typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests import tiny
+from verifier import cli
+from verifier.geometry.polytope import Polyhedron
+from verifier.geometry.union import UnionOfPolyhedra
+from verifier.geometry.union_json import from_json, to_json
+
+MODELS = Path(__file__).parents[1] / "models"
+RANDOM = str(MODELS / "random_7x7.onnx")
+
+
+@pytest.fixture(autouse=True)
+def family(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tiny.write_family(tmp_path)
+
+
+def run(capsys, *arguments):
+    code = cli.run(arguments)
+    out, err = capsys.readouterr()
+    return code, out.splitlines(), err
+
+
+def without_time(lines):
+    return [line for line in lines if not line.startswith("time:")]
+
+
+def test_propagate_decides_and_its_certificate_is_accepted(capsys):
+    code, lines, err = run(capsys, "verify", "abs.onnx", "strict.vnnlib", "--engine", "propagate", "--certificate", "c")
+    assert (code, lines[0], err) == (0, "holds", "")
+    code, lines, _ = run(capsys, "check", "c", "abs.onnx", "strict.vnnlib", "--exact")
+    assert (code, lines[0]) == (0, "holds")
+    code, lines, _ = run(capsys, "verify", "abs.onnx", "touches.vnnlib", "--engine", "propagate")
+    assert (code, lines[0]) == (10, "violated")
+    assert "  X_0 = 0" in lines
+
+
+def test_all_counterexamples(capsys):
+    tiny.write_property(Path("near.vnnlib"), "(assert (< Y_0 0.25))")
+    code, lines, err = run(capsys, "verify", "abs.onnx", "near.vnnlib", "--all", "--output", "all.json")
+    assert (code, lines[0], err) == (10, "violated", "")
+    assert "all counterexamples: 2 parts, in 2 cells" in lines
+    assert "share of the domain: 5/17 (about 0.2941176)" in lines  # 1/2 of 17/10
+    found = from_json(Path("all.json").read_text())
+    assert found.equals(Polyhedron.from_points([(-0.25,), (0.25,)]))
+    code, lines, _ = run(capsys, "verify", "abs.onnx", "touches.vnnlib", "--all", "--json")
+    told = json.loads("\n".join(lines))["counterexamples"]
+    assert told == {"finished": True, "parts": 1, "cells": 2, "share": "0"}
+    code, lines, _ = run(capsys, "verify", "abs.onnx", "strict.vnnlib", "--all", "--output", "none.json")
+    assert (code, lines[0]) == (0, "holds")
+    assert from_json(Path("none.json").read_text()).is_empty()
+
+
+def test_all_counterexamples_are_drawn(capsys):
+    pytest.importorskip("matplotlib", reason="pictures are an optional extra")
+    code, lines, _ = run(capsys, "verify", RANDOM, str(MODELS / "random_7x7_tip.vnnlib"), "--all", "--plot", "all.svg",
+                         "--axes", "2,0")
+    assert (code, lines[0]) == (10, "violated")
+    text = Path("all.svg").read_text()
+    assert "<!-- counterexample -->" in text
+    assert "<!-- X_2 -->" in text
+
+
+def test_an_unfinished_set_is_told(capsys, monkeypatch):
+    from verifier.engines import cell_units
+
+    monkeypatch.setattr(cell_units, "_over", lambda _deadline: True)
+    code, lines, _ = run(capsys, "verify", "abs.onnx", "touches.vnnlib", "--all", "--output", "all.json",
+                         "--timeout", "100")
+    assert (code, lines[0]) == (10, "violated")
+    assert any(line.startswith("all counterexamples: unfinished, the time limit was reached") for line in lines)
+    assert not Path("all.json").exists()
+
+
+def test_preimage(capsys):
+    Path("t.json").write_text(to_json(UnionOfPolyhedra.of(Polyhedron.from_points([(0.5,), (2,)]))))
+    code, lines, err = run(capsys, "reach", "abs.onnx", "--box", "-1:2", "--preimage", "t.json", "--output", "p.json")
+    assert (code, lines[0], err) == (0, "2", "")
+    assert "X_0: [-1, 2]" in lines
+    assert "share of the domain: 2/3 (about 0.6666667)" in lines
+    found = from_json(Path("p.json").read_text())
+    assert found.equals(UnionOfPolyhedra.of(Polyhedron.from_points([(-1,), (-0.5,)]),
+                                            Polyhedron.from_points([(0.5,), (2,)])))
+    code, lines, _ = run(capsys, "reach", "abs.onnx", "--box", ":", "--preimage", "t.json", "--json")
+    data = json.loads("\n".join(lines))
+    assert (code, data["parts"], data["share"]) == (0, 2, None)
+
+
+def test_reach_names_inputs_in_its_file(capsys):
+    run(capsys, "reach", "abs.onnx", "--box", "-1:2", "--merge", "--output", "set.json")
+    (part,) = json.loads(Path("set.json").read_text())["parts"]
+    assert sorted(zip(part["vertices"], part["inputs"], strict=True)) == [(["0"], ["0"]), (["2"], ["2"])]
+
+
+def test_jobs_change_nothing(capsys, monkeypatch):
+    from verifier.engines import cell_units
+
+    monkeypatch.setattr(cell_units, "FIRST_BUDGET", 1_000_000)
+    texts = []
+    for jobs in ("1", "2"):
+        code, lines, err = run(capsys, "reach", RANDOM, "--box=-1:1", "--output", "set.json", "--jobs", jobs)
+        assert (code, lines[0], err) == (0, "483", "")
+        texts.append((without_time(lines), Path("set.json").read_bytes()))
+    assert texts[0] == texts[1]
+    ranges = [without_time(run(capsys, "range", RANDOM, "--box=-1:1", "--objective", "Y_0", "--engine", "propagate",
+                               "--jobs", jobs)[1]) for jobs in ("1", "2")]
+    assert ranges[0] == ranges[1]
+
+
+def test_cells_of_inputs_are_drawn(capsys):
+    pytest.importorskip("matplotlib", reason="pictures are an optional extra")
+    code, _, _ = run(capsys, "reach", str(MODELS / "advisory.onnx"), "--box=-0.2:0.2,-0.2:0.2,0:0,0.1:0.1,0:0",
+                     "--plot-inputs", "cells.svg")
+    assert code == 0
+    assert Path("cells.svg").read_text().count("stroke: #333333") == 283
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("verify", "abs.onnx", "strict.vnnlib", "--output", "a.json"), "they require --all"),
+    (("verify", "abs.onnx", "strict.vnnlib", "--plot", "a.png"), "they require --all"),
+    (("verify", "abs.onnx", "strict.vnnlib", "--all", "--output", "abs.onnx"), "a file of its own was required"),
+    (("verify", "abs.onnx", "strict.vnnlib", "--all", "--axes", "1"), "two numbers I,J were required"),
+    (("verify", "abs.onnx", "strict.vnnlib", "--engine", "milp"), "is not available for this question"),
+    (("reach", "abs.onnx", "--box", "0:1", "--preimage", "none.json"), "none.json: a readable file was required"),
+    (("reach", "abs.onnx", "--box", "0:1", "--preimage", "abs.onnx"), "abs.onnx: "),
+    (("reach", "abs.onnx", "--box", "0:1", "--preimage", "plane.json"), "a set of dimension 1, as the outputs have"),
+    (("reach", "abs.onnx", "--box", "0:1", "--preimage", "plane.json", "--merge"), "is not combined with --merge"),
+])
+def test_wrong_use(capsys, arguments, message):
+    Path("plane.json").write_text(to_json(UnionOfPolyhedra.of(Polyhedron.from_points([(0, 0)]))))
+    code, lines, err = run(capsys, *arguments)
+    assert (code, lines) == (2, [])
+    assert message in err
