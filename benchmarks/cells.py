@@ -1,9 +1,9 @@
 """Cells per CPU second, and memory by number of cells, by input dimension and method: ``python benchmarks/cells.py``.
 
 Random Gaussian networks (fixed seed) on [-1, 1]^n with two hidden layers, walked for a few CPU seconds each, every one
-in a process of its own; or given ones with ``--instance NET SPEC``.  Compiling is not counted.  *start* is the resident memory when the walk begins, libraries
-included; the columns after it are the peak when so many cells had been counted (``-``: not that many in the time).
-``--keep`` keeps all cells, as a reachable set does, instead of counting them.
+in a process of its own; or given ones with ``--instance NET SPEC``.  Compiling is not counted.  *start* is the resident
+memory when the walk begins, libraries included; the columns after it are the peak when so many cells had been counted
+(``-``: not that many in the time).  ``--keep`` keeps all cells, as a reachable set does, instead of counting them.
 """
 
 from __future__ import annotations
