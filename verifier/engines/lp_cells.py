@@ -15,9 +15,10 @@ Only rows that may bound the cell are kept: a row that a program proves redundan
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 from verifier.geometry.chart import Chart, DomainFacet, Homogeneous, Row, integral, primitive
@@ -53,35 +54,54 @@ def value(row: Row, point: Homogeneous) -> int:
     return sum(a * p for a, p in zip(row, point, strict=True))
 
 
-def walk_by_lps(layers: tuple[Layer, ...], chart: Chart) -> Iterator[LpCell]:
-    """All cells of the layers over the chart's domain, depth-first."""
-    box = Box(tuple(Fraction(-1) if b else None for b in chart.bounded),
-              tuple(Fraction(1) if b else None for b in chart.bounded))
-    maps = ExactMaps(layers, chart)
-    rows = tuple(tuple(-v for v in row) for row in chart.rows)
-    start = _interior(rows, box)
-    assert start is not None, "a chart makes its domain full-dimensional"
-    units = [(k, i, bool(layer.has_phase[i])) for k, layer in enumerate(layers) for i in range(layer.units)]
-    stack = [LpCell(b"", rows, chart.facets, (start,))]
-    while stack:
-        cell = stack.pop()
+Finder = Callable[[tuple[Row, ...]], Homogeneous | None]
+"""A point at which all rows are positive, or None when there is none."""
+
+
+class LpWalk:
+    """A walk over all cells of the layers over the chart's domain, depth-first; iterate over it.
+
+    ``stack`` holds the cells that are open.  ``find`` may look for points in a smaller open convex set, to which the
+    domain is then cut down: what has no point there is no cell, and all points of the cells lie in it.
+    """
+
+    def __init__(self, layers: tuple[Layer, ...], chart: Chart, find: Finder | None = None) -> None:
+        self._box = Box(tuple(Fraction(-1) if b else None for b in chart.bounded),
+                        tuple(Fraction(1) if b else None for b in chart.bounded))
+        self._find = find or partial(interior_point, box=self._box)
+        self._maps = ExactMaps(layers, chart)
+        rows = tuple(tuple(-v for v in row) for row in chart.rows)
+        start = self._find(rows)
+        assert start is not None, "a chart makes its domain full-dimensional"
+        self._units = [(k, i, bool(layer.has_phase[i])) for k, layer in enumerate(layers) for i in range(layer.units)]
+        self.stack = [LpCell(b"", rows, chart.facets, (start,))]
+
+    def __iter__(self) -> Iterator[LpCell]:
+        while self.stack:
+            cell = self.step()
+            if cell is not None:
+                yield cell
+
+    def step(self) -> LpCell | None:
+        """Deal with one unit of the cell on top of the stack; the cell when it is finished."""
+        cell = self.stack.pop()
         number = len(cell.signs)
-        if number == len(units):
-            yield cell
-            continue
-        layer, unit, phase = units[number]
+        if number == len(self._units):
+            return cell
+        layer, unit, phase = self._units[number]
         if not phase:
-            stack.append(_with(cell, b"\1"))
-            continue
-        row = maps.row(layer, unit, cell.signs)
-        stack.extend(_parts(cell, row, number, box))
+            self.stack.append(_with(cell, b"\1"))
+        else:
+            row = self._maps.row(layer, unit, cell.signs)
+            self.stack.extend(_parts(cell, row, number, self._box, self._find))
+        return None
 
 
 def _with(cell: LpCell, sign: bytes) -> LpCell:
     return LpCell(cell.signs + sign, cell.rows, cell.facets, cell.points)
 
 
-def _parts(cell: LpCell, row: Row, number: int, box: Box) -> list[LpCell]:
+def _parts(cell: LpCell, row: Row, number: int, box: Box, find: Finder) -> list[LpCell]:
     """The one or two parts that the function makes of the cell."""
     if not any(row[:-1]):
         return [_with(cell, b"\1" if row[-1] > 0 else b"\0")]
@@ -93,7 +113,7 @@ def _parts(cell: LpCell, row: Row, number: int, box: Box) -> list[LpCell]:
         oriented = row if sign > 0 else tuple(-v for v in row)
         points = [p for p in cell.points if value(oriented, p) > 0]
         if not points:
-            found = _interior((*cell.rows, oriented), box)
+            found = find((*cell.rows, oriented))
             if found is None:
                 continue
             points = [found]
@@ -114,7 +134,7 @@ def _sign_on_box(row: Row, box: Box) -> int:
     return 1 if row[-1] >= reach else -1 if -row[-1] >= reach else 0
 
 
-def _interior(rows: tuple[Row, ...], box: Box) -> Homogeneous | None:
+def interior_point(rows: tuple[Row, ...], box: Box) -> Homogeneous | None:
     """A point where all rows are positive, inside the box, or None when there is none."""
     if not rows or not rows[0][:-1]:
         return primitive((*(0 for _ in box.lower), 1))

@@ -33,7 +33,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from verifier.engines.lp_cells import LpCell, walk_by_lps
+from verifier.engines.lp_cells import LpCell, LpWalk
 from verifier.geometry.chart import Chart, DomainFacet, Homogeneous, Row, chart_of
 from verifier.geometry.exact_maps import ExactMaps
 from verifier.geometry.traversal import FloatCells, OpenCell, Space, Statistics, Walk
@@ -239,8 +239,8 @@ class Propagation:
     def cells(self, progress: Callable[[int], None] | None = None) -> Iterator[Cell]:
         """All cells, depth-first; ``progress(found)`` is called between batches."""
         if self.representation == "lp":
-            for count, found in enumerate(walk_by_lps(self.splitting, self.chart), 1):
-                yield self._lp_cell(found)
+            for count, found in enumerate(LpWalk(self.splitting, self.chart), 1):
+                yield self.lp_cell(found)
                 if progress is not None:
                     progress(count)
             return
@@ -250,7 +250,8 @@ class Propagation:
             batch = walk.step()
             self.statistics = walk.statistics
             if batch is not None:
-                yield from self._vertex_cells(batch)
+                for c in range(len(batch.signs)):
+                    yield self.vertex_cell(batch, c)
             if progress is not None:
                 progress(walk.cells)
 
@@ -258,7 +259,7 @@ class Propagation:
         """The number of cells; with an executor the subtrees are counted through it."""
         if self.representation == "lp":
             total = 0
-            for total, _ in enumerate(walk_by_lps(self.splitting, self.chart), 1):
+            for total, _ in enumerate(LpWalk(self.splitting, self.chart), 1):
                 if progress is not None:
                     progress(total)
             return total
@@ -283,7 +284,8 @@ class Propagation:
                 progress(found)
         return found
 
-    def _lp_cell(self, found: LpCell) -> Cell:
+    def lp_cell(self, found: LpCell) -> Cell:
+        """A cell that a walk by linear programs over this region found."""
         first = np.cumsum([0, *(layer.units for layer in self.splitting)])
         facets: list[Facet] = []
         for label in found.facets:
@@ -294,26 +296,26 @@ class Propagation:
                 facets.append(UnitFacet(layer, label - int(first[layer])))
         return Cell(found.signs + self.trailing, tuple(facets), self.maps, self.domain, found)
 
-    def _vertex_cells(self, batch: FloatCells) -> Iterator[Cell]:
+    def vertex_cell(self, batch: FloatCells, c: int) -> Cell:
+        """Cell number ``c`` of a batch of this propagation's walk."""
         plan = self.space.plan
         domain = len(self.chart.rows)
-        for c, signs in enumerate(batch.signs):
-            span = slice(int(batch.start[c]), int(batch.start[c + 1]))
-            incidence = batch.incidence[span]
-            used = np.bitwise_or.reduce(incidence, axis=0).tolist() if len(incidence) else []
-            bits = [64 * k + b for k, word in enumerate(used) for b in range(64) if word >> b & 1]
-            numbers = tuple(int(batch.table[c, bit]) for bit in bits)
-            facets: list[Facet] = []
-            for number in numbers:
-                if number < domain:
-                    facets.append(self.chart.facets[number])
-                else:
-                    layer = int(np.searchsorted(plan.first, number, side="right")) - 1
-                    facets.append(UnitFacet(layer, number - int(plan.first[layer])))
-            on = tuple(tuple(i for i, bit in enumerate(bits) if words[bit >> 6] >> (bit & 63) & 1)
-                       for words in incidence.tolist())
-            body = _VertexBody(batch.x[:, span], batch.radius[span], on, self.space, numbers)
-            yield Cell(signs.tobytes() + self.trailing, tuple(facets), self.maps, self.domain, body)
+        span = slice(int(batch.start[c]), int(batch.start[c + 1]))
+        incidence = batch.incidence[span]
+        used = np.bitwise_or.reduce(incidence, axis=0).tolist() if len(incidence) else []
+        bits = [64 * k + b for k, word in enumerate(used) for b in range(64) if word >> b & 1]
+        numbers = tuple(int(batch.table[c, bit]) for bit in bits)
+        facets: list[Facet] = []
+        for number in numbers:
+            if number < domain:
+                facets.append(self.chart.facets[number])
+            else:
+                layer = int(np.searchsorted(plan.first, number, side="right")) - 1
+                facets.append(UnitFacet(layer, number - int(plan.first[layer])))
+        on = tuple(tuple(i for i, bit in enumerate(bits) if words[bit >> 6] >> (bit & 63) & 1)
+                   for words in incidence.tolist())
+        body = _VertexBody(batch.x[:, span], batch.radius[span], on, self.space, numbers)
+        return Cell(batch.signs[c].tobytes() + self.trailing, tuple(facets), self.maps, self.domain, body)
 
 
 def count_subtree(region: Region, unit: OpenCell) -> tuple[int, list[OpenCell]]:

@@ -71,6 +71,15 @@ class Chart:
         *x, q = (int(v) for v in column.entries())
         return tuple(Fraction(v, q) for v in x)
 
+    def coordinates(self, x: Sequence[Fraction]) -> Point:
+        """The chart coordinates of a point of the affine hull: every one is an input, moved and scaled."""
+        found: dict[int, Fraction] = {}
+        for row, value in zip(self.table.tolist(), x, strict=False):
+            used = [j for j, v in enumerate(row[:-1]) if v]
+            if len(used) == 1:
+                found[used[0]] = (value * self.denominator - int(row[-1])) / int(row[used[0]])
+        return tuple(found[j] for j in range(self.dimension))
+
     def linear(self) -> tuple[list[list[Fraction]], list[Fraction]]:
         """``(basis, origin)``: rows of the n x k matrix and the n coordinates of the origin."""
         rows = [[Fraction(int(v), self.denominator) for v in row] for row in self.table.tolist()[:-1]]

@@ -78,10 +78,17 @@ class ExactMaps:
 
     def outputs(self, signs: Signs) -> tuple[tuple[Point, ...], Point]:
         """``(weight, constant)`` of the last layer's outputs in chart coordinates."""
-        if self.layers:
-            self.pre_activations(len(self.layers) - 1, signs)
-            table, d = self._outputs(len(self.layers) - 1, signs)
-        else:
-            table, d = self.chart.table, self.chart.denominator
+        table, d = self._last(signs)
         rows = [[Fraction(int(v), d) for v in row] for row in table.tolist()[:-1]]
         return tuple(tuple(row[:-1]) for row in rows), tuple(row[-1] for row in rows)
+
+    def key(self, signs: Signs) -> tuple[int, ...]:
+        """The map of :meth:`outputs` as primitive integers: equal exactly for equal maps."""
+        table, d = self._last(signs)
+        return primitive([*map(int, table.entries()[:-table.ncols()]), int(d)])
+
+    def _last(self, signs: Signs) -> tuple[fmpz_mat, int]:
+        if not self.layers:
+            return self.chart.table, self.chart.denominator
+        self.pre_activations(len(self.layers) - 1, signs)
+        return self._outputs(len(self.layers) - 1, signs)
