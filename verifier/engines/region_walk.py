@@ -98,6 +98,12 @@ class RegionWalk:
             self._propagation = Propagation(region, "vertices" if self.by_vertices else "lp")
 
     @property
+    def plain(self) -> Propagation | None:
+        """The propagation whose cells are those of the domain, all of them: not for Euclidean balls, nor for unbounded
+        domains in parts."""
+        return self._propagation if self.parts is None and not self.euclidean else None
+
+    @property
     def dimension(self) -> int:
         """The dimension of the domain."""
         return self.chart.dimension

@@ -1,0 +1,156 @@
+"""Questions about regions, in code: how many there are, at most how many, and each of them.
+
+The walk: a domain as people give it becomes a polytope or a ball; :mod:`verifier.engines.region_walk` finds the cells;
+:mod:`verifier.properties.regions` says what the numbers mean.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from verifier.formats.domains import domain_of, input_rows
+from verifier.formats.errors import InputError
+from verifier.formats.onnx import LoadedNetwork
+from verifier.formats.vnnlib import Property
+from verifier.geometry.ball import Ball
+from verifier.geometry.chart import EmptyDomainError
+from verifier.kernel.network import Network
+from verifier.kernel.polyhedron import Box, HalfSpace
+from verifier.kernel.query import Query
+from verifier.properties.regions import RegionCount, RegionCounts, RegionKind, conclude
+
+if TYPE_CHECKING:
+    from verifier.engines.linear_regions import AffineMaps
+    from verifier.engines.propagate import MapExecutor
+    from verifier.engines.region_walk import Domain, RegionWalk
+    from verifier.engines.unit_signs import LocalBound
+
+__all__ = ["RegionDomain", "count_all_regions", "count_regions", "region_bound"]
+
+RegionDomain = Box | Ball | Property | Sequence[Query] | None
+"""A box, a ball, the input constraints of a property with one convex domain, such a domain as one query, or None: all
+of space."""
+
+Bracket = Callable[[RegionCounts], None]
+KINDS = tuple(kind.value for kind in RegionKind)
+SECONDS_BETWEEN = 1.0
+
+
+def count_regions(network: LoadedNetwork | Network, domain: RegionDomain = None, *,
+                  kind: RegionKind | str = RegionKind.ACTIVATION, timeout: float | None = None,
+                  executor: MapExecutor | None = None, progress: Bracket | None = None) -> RegionCount:
+    """The number of regions of one kind in the domain, exactly, or bounds of it when ``timeout`` (seconds of wall time)
+    was not enough.
+
+    ``executor`` counts the activation regions of a bounded polytope in parallel when there is no timeout.  ``progress``
+    is told the bounds about once a second.  Raises InputError for an unknown kind, an empty domain, several domains in
+    one, and when network and domain do not fit.
+    """
+    wanted = region_kind(kind)
+    if wanted is RegionKind.ACTIVATION:
+        counts = count_all_regions(network, domain, most=0, timeout=timeout, executor=executor, progress=progress)
+    else:
+        counts = count_all_regions(network, domain, timeout=timeout, progress=progress)
+    found = counts.of(wanted)
+    assert found is not None
+    return found
+
+
+def count_all_regions(network: LoadedNetwork | Network, domain: RegionDomain = None, *, most: int | None = None,
+                      timeout: float | None = None, executor: MapExecutor | None = None,
+                      progress: Bracket | None = None) -> RegionCounts:
+    """All three counts from one walk.  Linear regions and affine pieces are given up when there are more than ``most``
+    cells.  Else as :func:`count_regions`."""
+    from verifier.engines.linear_regions import AffineMaps  # noqa: PLC0415
+
+    deadline = None if timeout is None else time.monotonic() + timeout
+    walk = region_walk(network, domain)
+    if executor is not None and deadline is None and most == 0 and walk.plain is not None:
+        total = walk.plain.count(executor=executor)
+        return conclude(total, 0, total)
+    maps = None if most == 0 else AffineMaps(walk)
+    found, told = 0, time.monotonic()
+    if deadline is not None and time.monotonic() >= deadline:
+        return _so_far(walk, found, walk.remaining(), maps)
+    for batch in walk.batches(collect=maps is not None):
+        found += batch.count
+        if maps is not None and most is not None and found > most:
+            maps = None
+        for cell in batch.cells if maps is not None else ():
+            maps.add(cell)
+        now = time.monotonic()
+        if deadline is not None and now >= deadline:
+            return _so_far(walk, found, walk.remaining(), maps)
+        if progress is not None and now - told >= SECONDS_BETWEEN:
+            told = now
+            progress(conclude(found, walk.remaining(), max(found, walk.total_bound)))
+    return _so_far(walk, found, 0, maps)
+
+
+def _so_far(walk: RegionWalk, found: int, missing: int, maps: AffineMaps | None) -> RegionCounts:
+    most = max(found, walk.total_bound) if missing else found
+    if maps is None:
+        return conclude(found, missing, most)
+    return conclude(found, missing, most, maps.linear_regions(), maps.count)
+
+
+def region_bound(network: LoadedNetwork | Network, domain: RegionDomain = None) -> LocalBound:
+    """An upper bound of the number of activation regions, in milliseconds: from the units that can change their sign in
+    the domain.  Raises InputError as :func:`count_regions`."""
+    from verifier.engines.unit_signs import local_bound  # noqa: PLC0415
+    from verifier.geometry.chart import chart_of  # noqa: PLC0415
+
+    plain = plain_network(network)
+    where = convex_domain(plain, domain)
+    try:
+        rank = chart_of(where.box, where.rows).dimension
+    except EmptyDomainError as error:
+        raise InputError(str(error)) from None
+    return local_bound(plain, where.box, where if isinstance(where, Ball) else None, rank)
+
+
+def region_walk(network: LoadedNetwork | Network, domain: RegionDomain) -> RegionWalk:
+    """The walk over the cells.  Raises InputError as :func:`count_regions`."""
+    from verifier.engines.region_walk import RegionWalk  # noqa: PLC0415
+
+    plain = plain_network(network)
+    try:
+        return RegionWalk(plain, convex_domain(plain, domain))
+    except EmptyDomainError as error:
+        raise InputError(str(error)) from None
+
+
+def convex_domain(network: Network, domain: RegionDomain) -> Domain:
+    """The one polytope or ball that is meant.  Raises InputError."""
+    from verifier.engines.region_walk import Polytope  # noqa: PLC0415
+
+    rows: tuple[HalfSpace, ...] = ()
+    if domain is None:
+        domain = Box.whole_space(network.inputs)
+    elif isinstance(domain, Property):
+        domain = domain_of(domain, network)
+    if not isinstance(domain, Box | Ball):
+        pieces = tuple(domain)
+        if len(pieces) != 1:
+            raise InputError(f"regions are counted in one convex domain, received a union of {len(pieces)}")
+        if pieces[0].network.digest != network.digest:
+            raise InputError("the domain speaks of another network than the one given")
+        domain, rows = pieces[0].domain, input_rows(pieces[0])
+    if domain.dimension != network.inputs:
+        raise InputError(f"the network has {network.inputs} inputs, the domain {domain.dimension} coordinates")
+    return domain if isinstance(domain, Ball) else Polytope(domain, rows)
+
+
+def plain_network(network: LoadedNetwork | Network) -> Network:
+    """The network itself."""
+    return network if isinstance(network, Network) else network.network
+
+
+def region_kind(kind: RegionKind | str) -> RegionKind:
+    """The kind, by its name too.  Raises InputError."""
+    try:
+        return RegionKind(kind)
+    except ValueError:
+        raise InputError(f"a kind is {', '.join(KINDS)}, received {kind!r}") from None
