@@ -1,8 +1,9 @@
 """The layers of the house, as the import statements have them.
 
 ``kernel`` <- ``formats``, ``properties``; ``kernel`` <- ``solvers`` <- ``geometry`` <- ``engines``; all of these <-
-``api`` and ``sets``; everything <- the front (command line, suites, reports).  One third-party solver a file.  The
-kernel is what must be trusted, so it is small, and it opens no files, starts no processes and knows no solver.
+``api``, ``sets`` and ``regions``; everything <- the front (command line, suites, reports).  One third-party solver a
+file.  The kernel is what must be trusted, so it is small, and it opens no files, starts no processes and knows no
+solver.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ MAY_IMPORT = {
     "engines": {"kernel", "solvers", "geometry", "engines"},
     "api": CORE | {"verifier"},
     "sets": CORE | {"verifier"},
+    "regions": CORE | {"verifier"},
 }
 """Layers by what they may import of ours; ``verifier`` is the package itself, that is its version.  All that is not
 listed is the front, which may import everything."""
@@ -45,6 +47,7 @@ THIRD_PARTY = {
     "engines": {"numpy", "flint"},
     "api": set[str](),
     "sets": set[str](),
+    "regions": set[str](),
     "verifier": set[str](),
     "front": set[str](),
 }
@@ -55,7 +58,7 @@ HOME = {
     "cdd": "solvers/cdd.py",
     "pulp": "solvers/pulp.py",
     "matplotlib": "plot.py",
-    "click": ("cli.py", "cli_sets.py", "console.py"),
+    "click": ("cli.py", "cli_regions.py", "cli_sets.py", "console.py"),
     "rich": "progress.py",
 }
 """The only file that may import a library."""
@@ -193,6 +196,7 @@ def test_files_hold_one_idea() -> None:
     ("verifier", ["numpy", "onnx", "numba", "onnxruntime", "click"]),
     ("verifier.cli", ["numpy", "onnx", "numba", "onnxruntime", "pulp", "highspy", "cdd", "flint"]),
     ("verifier.api", ["numba", "onnxruntime", "pulp", "matplotlib", "click", "rich"]),
+    ("verifier.regions", ["numba", "onnxruntime", "pulp", "matplotlib", "click", "rich"]),
     ("verifier.sets", ["numba", "onnxruntime", "pulp", "matplotlib", "click", "rich"]),
 ])
 def test_what_costs_much_is_loaded_late(module: str, absent: list[str]) -> None:

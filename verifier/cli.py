@@ -15,12 +15,13 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from verifier.cli_regions import regions_command
 from verifier.cli_sets import range_command, reach_command
 from verifier.console import (
     CONTRADICTED,
@@ -37,6 +38,7 @@ from verifier.console import (
     exact_option,
     jobs_option,
     log,
+    processes,
     say,
     say_json,
     seconds,
@@ -49,7 +51,6 @@ from verifier.formats.errors import InputError
 from verifier.progress import Bar
 
 if TYPE_CHECKING:
-    from verifier.api import MapExecutor
     from verifier.formats.onnx import LoadedNetwork
     from verifier.formats.vnnlib import Property
     from verifier.properties.safety import Verdict
@@ -119,6 +120,7 @@ def commands() -> None:
 
 commands.add_command(reach_command)
 commands.add_command(range_command)
+commands.add_command(regions_command)
 
 
 @commands.command()
@@ -153,7 +155,7 @@ def verify(net: Path, spec: Path, *, engine: str, timeout: float | None, certifi
     with contextlib.ExitStack() as stack:
         proof = None if certificate is None else stack.enter_context(NewFile(certificate))
         sample = None if witness is None else stack.enter_context(NewFile(witness))
-        executor = stack.enter_context(_processes(jobs)) if jobs > 1 else None
+        executor = stack.enter_context(processes(jobs)) if jobs > 1 else None
         with Bar() as bar:
             verdict = api.verify(network, prop, engine=engine, timeout=time_left(timeout, started), seed=seed,
                                  exact=exact, executor=executor, progress=bar,
@@ -273,21 +275,6 @@ def _summarise(rows: list[Row], instances: int, expected: dict[tuple[str, str], 
     if wrong:
         return CONTRADICTED
     return UNKNOWN if undecided else HOLDS
-
-
-@contextlib.contextmanager
-def _processes(jobs: int) -> Iterator[MapExecutor]:
-    """Processes for the subtrees of one question."""
-    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
-    from multiprocessing import get_context  # noqa: PLC0415
-
-    from verifier.sharing import follow_parent  # noqa: PLC0415
-
-    executor = ProcessPoolExecutor(jobs, get_context("spawn"), follow_parent)
-    try:
-        yield executor
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
 
 
 def _answer(verdict: Verdict, network: LoadedNetwork, prop: Property | None) -> Answer:

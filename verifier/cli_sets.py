@@ -72,7 +72,7 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
     started = time.monotonic()
     network = read_network(net)
     domain = _read_domain(network, spec, box)
-    drawn = _axes(axes)
+    drawn = parse_axes(axes)
     letter = {0: "X", None: "Y", len(network.network.layers): "Y"}.get(layer, "Z")
     if plot is not None:  # a mistake is told before the work
         from verifier.plot import Marks, draw_set, require_drawable  # noqa: PLC0415
@@ -98,7 +98,8 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
     return HOLDS if found.finished else UNKNOWN
 
 
-def _axes(text: str) -> tuple[int, int]:
+def parse_axes(text: str) -> tuple[int, int]:
+    """The two coordinates of ``--axes``.  Raises InputError."""
     numbers = text.split(",")
     if len(numbers) != 2 or not all(part.strip().isascii() and part.strip().isdigit() and len(part) < 10
                                     for part in numbers):

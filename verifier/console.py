@@ -12,11 +12,14 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from verifier.api import MapExecutor
 
 HOLDS, VIOLATED, WRONG_USE, UNKNOWN, REJECTED, CONTRADICTED, FAILED, INTERRUPTED = 0, 10, 2, 3, 4, 5, 70, 130
 
@@ -89,3 +92,18 @@ strict_option = click.option("--strict-bounds", is_flag=True,
 def time_left(timeout: float | None, started: float) -> float | None:
     """What is left of a limit of wall time, when the clock showed ``started`` (``time.monotonic``) at the start."""
     return None if timeout is None else max(0.0, timeout - (time.monotonic() - started))
+
+
+@contextlib.contextmanager
+def processes(jobs: int) -> Iterator[MapExecutor]:
+    """Processes for the parts of one question."""
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
+    from multiprocessing import get_context  # noqa: PLC0415
+
+    from verifier.sharing import follow_parent  # noqa: PLC0415
+
+    executor = ProcessPoolExecutor(jobs, get_context("spawn"), follow_parent)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)

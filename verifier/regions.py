@@ -7,27 +7,33 @@ The walk: a domain as people give it becomes a polytope or a ball; :mod:`verifie
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 from verifier.formats.domains import domain_of, input_rows
 from verifier.formats.errors import InputError
 from verifier.formats.onnx import LoadedNetwork
 from verifier.formats.vnnlib import Property
-from verifier.geometry.ball import Ball
+from verifier.geometry.ball import Ball, Norm
 from verifier.geometry.chart import EmptyDomainError
 from verifier.kernel.network import Network
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.query import Query
+from verifier.kernel.rational import Point
 from verifier.properties.regions import RegionCount, RegionCounts, RegionKind, conclude
 
 if TYPE_CHECKING:
     from verifier.engines.linear_regions import AffineMaps
     from verifier.engines.propagate import MapExecutor
-    from verifier.engines.region_walk import Domain, RegionWalk
+    from verifier.engines.region_margins import Margins
+    from verifier.engines.region_parts import RegionPart
+    from verifier.engines.region_walk import Batch, Domain, RegionWalk
     from verifier.engines.unit_signs import LocalBound
 
-__all__ = ["RegionDomain", "count_all_regions", "count_regions", "region_bound"]
+__all__ = ["RegionDomain", "Surroundings", "around", "count_all_regions", "count_regions", "region_bound", "regions"]
 
 RegionDomain = Box | Ball | Property | Sequence[Query] | None
 """A box, a ball, the input constraints of a property with one convex domain, such a domain as one query, or None: all
@@ -45,8 +51,10 @@ def count_regions(network: LoadedNetwork | Network, domain: RegionDomain = None,
     was not enough.
 
     ``executor`` counts the activation regions of a bounded polytope in parallel when there is no timeout.  ``progress``
-    is told the bounds about once a second.  Raises InputError for an unknown kind, an empty domain, several domains in
-    one, and when network and domain do not fit.
+    is told the bounds as they tighten, after one second and then less and less often.
+
+    Raises InputError for an unknown kind, an empty domain, several domains in one, and when network and domain do not
+    fit.
     """
     wanted = region_kind(kind)
     if wanted is RegionKind.ACTIVATION:
@@ -69,46 +77,55 @@ def count_all_regions(network: LoadedNetwork | Network, domain: RegionDomain = N
     walk = region_walk(network, domain)
     if executor is not None and deadline is None and most == 0 and walk.plain is not None:
         total = walk.plain.count(executor=executor)
-        return conclude(total, 0, total)
+        return conclude(total, 0)
     maps = None if most == 0 else AffineMaps(walk)
-    found, told = 0, time.monotonic()
-    if deadline is not None and time.monotonic() >= deadline:
-        return _so_far(walk, found, walk.remaining(), maps)
-    for batch in walk.batches(collect=maps is not None):
-        found += batch.count
+    found, most_left = 0, walk.total_bound
+    waiting, told = SECONDS_BETWEEN, time.monotonic()
+    for batch in _until(walk.batches(collect=maps is not None), deadline):
+        if batch is None:
+            return _so_far(found, min(most_left, walk.remaining()), maps)
+        found, most_left = found + batch.count, max(0, most_left - batch.count)
         if maps is not None and most is not None and found > most:
             maps = None
-        for cell in batch.cells if maps is not None else ():
-            maps.add(cell)
-        now = time.monotonic()
-        if deadline is not None and now >= deadline:
-            return _so_far(walk, found, walk.remaining(), maps)
-        if progress is not None and now - told >= SECONDS_BETWEEN:
-            told = now
-            progress(conclude(found, walk.remaining(), max(found, walk.total_bound)))
-    return _so_far(walk, found, 0, maps)
+        if maps is not None:
+            maps.add_all(batch.cells)
+        if progress is not None and time.monotonic() - told >= waiting:
+            most_left = min(most_left, walk.remaining())
+            progress(conclude(found, most_left))
+            waiting, told = 1.5 * waiting, time.monotonic()
+    return _so_far(found, 0, maps)
 
 
-def _so_far(walk: RegionWalk, found: int, missing: int, maps: AffineMaps | None) -> RegionCounts:
-    most = max(found, walk.total_bound) if missing else found
-    if maps is None:
-        return conclude(found, missing, most)
-    return conclude(found, missing, most, maps.linear_regions(), maps.count)
+def _until(batches: Iterator[Batch], deadline: float | None) -> Iterator[Batch | None]:
+    """The batches; None, and no more, when the time has come."""
+    while deadline is None or time.monotonic() < deadline:
+        batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
+    yield None
+
+
+def _so_far(found: int, missing: int, maps: AffineMaps | None) -> RegionCounts:
+    return conclude(found, missing) if maps is None else conclude(found, missing, maps.linear_regions(), maps.count)
 
 
 def region_bound(network: LoadedNetwork | Network, domain: RegionDomain = None) -> LocalBound:
     """An upper bound of the number of activation regions, in milliseconds: from the units that can change their sign in
-    the domain.  Raises InputError as :func:`count_regions`."""
+    the domain, and the exact number of cells of the first layer when it is small.
+
+    Raises InputError as :func:`count_regions`.
+    """
     from verifier.engines.unit_signs import local_bound  # noqa: PLC0415
     from verifier.geometry.chart import chart_of  # noqa: PLC0415
 
     plain = plain_network(network)
     where = convex_domain(plain, domain)
     try:
-        rank = chart_of(where.box, where.rows).dimension
+        chart = chart_of(where.box, where.rows)
     except EmptyDomainError as error:
         raise InputError(str(error)) from None
-    return local_bound(plain, where.box, where if isinstance(where, Ball) else None, rank)
+    return local_bound(plain, where.box, where if isinstance(where, Ball) else None, chart)
 
 
 def region_walk(network: LoadedNetwork | Network, domain: RegionDomain) -> RegionWalk:
@@ -154,3 +171,45 @@ def region_kind(kind: RegionKind | str) -> RegionKind:
         return RegionKind(kind)
     except ValueError:
         raise InputError(f"a kind is {', '.join(KINDS)}, received {kind!r}") from None
+
+
+def regions(network: LoadedNetwork | Network, domain: RegionDomain = None, *,
+            kind: RegionKind | str = RegionKind.ACTIVATION) -> Iterator[RegionPart]:
+    """Every region of one kind in the domain, one after another; their neighbours are found first, so all cells are.
+
+    Raises InputError as :func:`count_regions`.
+    """
+    from verifier.engines.region_parts import region_parts  # noqa: PLC0415
+
+    wanted = region_kind(kind)
+    return region_parts(region_walk(network, domain), wanted.value)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What is around a point: the counts in the ball, an upper bound of the activation regions there that needs no
+    count, and how far the boundaries of the point's own regions are, without regard to the ball."""
+
+    x: Point
+    counts: RegionCounts
+    bound: int
+    margins: Margins
+
+
+def around(network: LoadedNetwork | Network, points: Iterable[Point], radius: Fraction, norm: Norm, *,
+           timeout: float | None = None, executor: MapExecutor | None = None) -> Iterator[Surroundings]:
+    """The surroundings of each point, in order; ``timeout`` (seconds of wall time) is for the counts at one point.
+
+    Raises InputError when points and network do not fit.
+    """
+    plain = plain_network(network)
+    work = partial(_surroundings, plain, radius, norm, timeout)
+    return map(work, points) if executor is None else executor.map(work, points)
+
+
+def _surroundings(network: Network, radius: Fraction, norm: Norm, timeout: float | None, x: Point) -> Surroundings:
+    from verifier.engines.region_margins import MarginFinder  # noqa: PLC0415
+
+    ball = Ball(x, radius, norm)
+    return Surroundings(x, count_all_regions(network, ball, timeout=timeout), region_bound(network, ball).refined,
+                        MarginFinder(network, norm).margins(x))

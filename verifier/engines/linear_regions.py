@@ -16,7 +16,7 @@ Property
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from verifier.engines.adjacency import FacetPair, facet_pairs
@@ -31,9 +31,10 @@ class AffineMaps:
     walk: RegionWalk
     classes: dict[tuple[int, ...], list[Found]] = field(default_factory=dict)
 
-    def add(self, found: Found) -> None:
-        """Take one more cell."""
-        self.classes.setdefault(self.walk.maps.key(found.signs), []).append(found)
+    def add_all(self, cells: Iterable[Found]) -> None:
+        """Take more cells."""
+        for found in cells:
+            self.classes.setdefault(self.walk.maps.key(found.signs), []).append(found)
 
     @property
     def count(self) -> int:

@@ -136,7 +136,7 @@ def montufar_2017_upper(inputs: int, widths: Sequence[int]) -> int:
 
 
 def serra_2018_upper(inputs: int, widths: Sequence[int]) -> int:
-    """``sum over J of prod_l C(n_l, j_l)`` with ``0 <= j_l <= min(n_0, n_1 - j_1, ..., n_{l-1} - j_{l-1}, n_l)``.  ReLUs.
+    """``sum over J of prod_l C(n_l, j_l)``, ``0 <= j_l <= min(n_0, n_1 - j_1, ..., n_{l-1} - j_{l-1}, n_l)``.  ReLUs.
 
     Serra, Tjandraatmadja, Ramalingam, *Bounding and counting linear regions of deep neural networks* (2018).
     """
@@ -196,7 +196,7 @@ def hanin_rolnick_2019_expectation(inputs: int, units: int, volume: Fraction, co
     return volume * (constant * units) ** inputs / math.factorial(inputs)
 
 
-# --- lower bounds: what the best network of the shape has at least -----------------------------------------------------
+# --- lower bounds: what the best network of the shape has at least ---------------------------------------------------
 
 
 def pascanu_2013_lower(inputs: int, widths: Sequence[int]) -> int:

@@ -98,7 +98,7 @@ def described(walk: RegionWalk, cell: Cell) -> RegionCell:
 
 
 def irredundant(walk: RegionWalk, cell: Cell) -> list[Row]:
-    """The rows (``>= 0`` on the cell) of the facets, each hyperplane once; in a Euclidean ball of those that meet it."""
+    """The rows (``>= 0`` on the cell) of the facets, each hyperplane once; in a Euclidean ball those that meet it."""
     constraints = cell.constraints
     found: dict[Row, Row] = {}
     for place, (facet, row) in enumerate(zip(cell.facets, constraints, strict=True)):

@@ -9,12 +9,12 @@ Method
     *Unbounded ones*, the whole space among them: :mod:`verifier.engines.whole_space` for few inputs, linear programs
     for more.
     *Euclidean balls*: the cells of the box around the ball, each kept if its squared distance from the centre is less
-    than the squared radius; from nine inputs on, where the ball fills less than a hundredth of the box, linear programs in
-    which only parts that meet the ball are followed.
+    than the squared radius; from nine inputs on, where the ball fills less than a hundredth of the box, linear
+    programs in which only parts that meet the ball are followed.
 Property
-    Sound and complete.  At any moment the cells not yet returned are at most :meth:`RegionWalk.remaining`: the sum, over
-    the subtrees that are open, of the bound of :mod:`verifier.engines.region_bounds` on the units that can still change
-    their sign.
+    Sound and complete.  At any moment the cells not yet returned are at most :meth:`RegionWalk.remaining`: the sum,
+    over the subtrees that are open, of the bound of :mod:`verifier.engines.region_bounds` on the units that can still
+    change their sign; of a cell by vertices these are found anew in the box around it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from verifier.geometry.ball import Ball, meets_unit_ball, point_in_unit_ball
 from verifier.geometry.chart import Chart, Homogeneous, Row, chart_of, integral
 from verifier.geometry.exact_maps import ExactMaps
 from verifier.geometry.nearest import nearest_point
-from verifier.geometry.traversal import FloatCells, Walk
+from verifier.geometry.traversal import FloatCells, OpenCell, Walk
 from verifier.kernel.network import Layer, Network
 from verifier.kernel.polyhedron import Box, HalfSpace
 
@@ -112,7 +112,7 @@ class RegionWalk:
     def total_bound(self) -> int:
         """The bound for all cells together."""
         ball = self.domain if isinstance(self.domain, Ball) else None
-        return local_bound(self.network, self.box, ball, self.dimension).refined
+        return local_bound(self.network, self.box, ball, self.chart).refined
 
     def remaining(self) -> int:
         """An upper bound of the number of cells that no batch has had so far; call it between batches."""
@@ -158,7 +158,7 @@ class RegionWalk:
         walk = Walk(propagation.space, collect)
         walk.push([propagation.space.root()])
         signs = unit_signs(self.network, self.box, self.domain if isinstance(self.domain, Ball) else None)
-        self._open = lambda: _open_bound(walk, propagation.region.splitting, self.dimension, signs)
+        self._open = lambda: _open_bound(walk, propagation.region, self.dimension, signs)
         before = 0
         while not walk.finished:
             batch = walk.step(BUDGET)
@@ -208,7 +208,8 @@ class RegionWalk:
     def _over_parts(self) -> Iterator[Batch]:
         assert self.parts is not None
         seen: set[bytes] = set()
-        bounds = [local_bound(part.network, part.box, rank=self.dimension).refined for part in self.parts]
+        bounds = [local_bound(part.network, part.box, None, chart_of(part.box, part.rows)).refined
+                  for part in self.parts]
         domain = dict(zip(self.chart.facets, self.chart.rows, strict=True))
         for number, part in enumerate(self.parts):
             propagation = Propagation(part, "vertices")
@@ -216,7 +217,7 @@ class RegionWalk:
             walk = Walk(propagation.space, collect=True)
             walk.push([propagation.space.root()])
             signs = unit_signs(part.network, part.box)
-            self._open = partial(lambda w, r, s, rest: _open_bound(w, r.splitting, self.dimension, s) + rest,
+            self._open = partial(lambda w, r, s, rest: _open_bound(w, r, self.dimension, s) + rest,
                                  walk, part, signs, later)
             kept = part.network.layers[:len(part.splitting)]
             trailing = bytes([1]) * sum(layer.units for layer in self.network.layers[len(kept):])
@@ -246,11 +247,29 @@ class RegionWalk:
         return Cell(signs, (*self.chart.facets, *facets), self.maps, domain, body)
 
 
-def _open_bound(walk: Walk, layers: Sequence[Layer], dimension: int, signs: Sequence[Signs]) -> int:
+def _open_bound(walk: Walk, region: Region, dimension: int, signs: Sequence[Signs]) -> int:
     """The bound for all open subtrees of a settled walk by vertices."""
     cells = walk.unload()
     walk.push(cells)
-    return sum(_subtree_bound(layers, dimension, cell.signs.tobytes(), signs) for cell in cells)
+    total = 0
+    for cell in cells:
+        local = unit_signs(region.network, _box_around(cell, walk.space.chart))
+        narrowed = [tuple(a if b == BOTH else b for a, b in zip(here, whole, strict=True))
+                    for here, whole in zip(local, signs, strict=True)]
+        total += _subtree_bound(region.splitting, dimension, cell.signs.tobytes(), narrowed)
+    return total
+
+
+def _box_around(cell: OpenCell, chart: Chart) -> Box:
+    """A box of inputs that contains the cell, whose vertices are off by at most their radius."""
+    lower = np.nan_to_num(np.nextafter(cell.x - cell.radius, -np.inf), nan=-1.0).min(axis=1)
+    upper = np.nan_to_num(np.nextafter(cell.x + cell.radius, np.inf), nan=1.0).max(axis=1)
+    ends = [(Fraction(max(lo, -1.0)), Fraction(min(hi, 1.0))) for lo, hi in zip(lower.tolist(), upper.tolist(),
+                                                                               strict=True)]
+    basis, origin = chart.linear()
+    sides = [[sorted((a * lo, a * hi)) for a, (lo, hi) in zip(row, ends, strict=True)] for row in basis]
+    return Box(tuple(o + sum((s[0] for s in side), Fraction(0)) for o, side in zip(origin, sides, strict=True)),
+               tuple(o + sum((s[1] for s in side), Fraction(0)) for o, side in zip(origin, sides, strict=True)))
 
 
 def _subtree_bound(layers: Sequence[Layer], rank: int, known: bytes, signs: Sequence[Signs]) -> int:

@@ -4,9 +4,9 @@ r"""Which units can change their sign in a domain: a rigorous count, and the loc
 radius times the dual norm of w; squares are compared, in rationals.  In a box the same holds for its extreme values.
 
 *Deeper layers.*  Linear bounds of the pre-activations, propagated backwards (:mod:`verifier.kernel.bounds`), hold on
-the box around the domain.  Over a ball their minimum is ``constant + a . c - r |a|`` with the dual norm: far better than
-over the box.  A unit whose bounds have one sign is stable.  On an unbounded domain a unit is taken to change its sign
-unless its row is zero.
+the box around the domain.  Over a ball their minimum is ``constant + a . c - r |a|`` with the dual norm, which is far
+better than over the box.  A unit whose bounds have one sign is stable.  On an unbounded domain a unit is taken to
+change its sign unless its row is zero.
 
 Then :mod:`verifier.engines.region_bounds` turns the counts into a bound of the number of activation regions.
 """
@@ -18,8 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from verifier.engines.region_bounds import LayerUnits, product_upper, refined_upper
+from verifier.engines.region_bounds import LayerUnits, cells_of, product_upper, refined_upper
 from verifier.geometry.ball import Ball
+from verifier.geometry.chart import Chart
+from verifier.geometry.exact_maps import ExactMaps
+from verifier.geometry.flats import cells_by_flats, meets_interior, meets_open_unit_ball
 from verifier.kernel.bounds import FloatBounds, LinearFunctions, Slopes, default_slopes
 from verifier.kernel.branches import Branches
 from verifier.kernel.network import Layer, Network
@@ -31,33 +34,43 @@ BOTH, ACTIVE, INACTIVE = 2, 1, 0
 Signs = tuple[int, ...]
 
 
+FEW_CELLS = 60  # of the first layer, up to which they are counted by its flats
+
+
 @dataclass(frozen=True)
 class LocalBound:
     """``product`` and ``refined`` bound the number of activation regions from above; ``layers`` are the units they
-    count, ``rank`` the dimension of the domain."""
+    count, ``rank`` the dimension of the domain, ``first`` the exact number of cells of the first layer if known."""
 
     rank: int
     layers: tuple[LayerUnits, ...]
+    first: int | None = None
 
     @property
     def product(self) -> int:
         """The product of binomial sums over the layers."""
-        return product_upper(self.rank, self.layers)
+        return product_upper(self.rank, self.layers, self.first)
 
     @property
     def refined(self) -> int:
         """The refinement, which knows that inactive ReLUs leave fewer dimensions; never above the product."""
-        return refined_upper(self.rank, self.layers)
+        return refined_upper(self.rank, self.layers, self.first)
 
 
-def local_bound(network: Network, box: Box, ball: Ball | None = None, rank: int | None = None) -> LocalBound:
-    """The bound for the cells that meet the box or, when it is given, the ball in it.  ``rank`` is the dimension of the
-    domain (default: of the box)."""
+def local_bound(network: Network, box: Box, ball: Ball | None, chart: Chart) -> LocalBound:
+    """The bound for the cells that meet the box or, when it is given, the ball in it; ``chart`` is that of the
+    domain."""
     signs = unit_signs(network, box, ball)
-    dimension = rank if rank is not None else sum(lo is None or lo != hi
-                                                  for lo, hi in zip(box.lower, box.upper, strict=True))
-    return LocalBound(dimension, tuple(counted(layer, found) for layer, found in
-                                       zip(network.layers, signs, strict=True)))
+    layers = tuple(counted(layer, found) for layer, found in zip(network.layers, signs, strict=True))
+    few = 1 < cells_of(layers[0].cutting, chart.dimension) <= FEW_CELLS
+    return LocalBound(chart.dimension, layers, _first_cells(network, signs[0], ball, chart) if few else None)
+
+
+def _first_cells(network: Network, signs: Signs, ball: Ball | None, chart: Chart) -> int:
+    maps = ExactMaps(network.layers[:1], chart)
+    rows = [maps.row(0, unit, b"") for unit, sign in enumerate(signs) if sign == BOTH]
+    round_ = ball is not None and ball.norm == "2"
+    return cells_by_flats(rows, meets_open_unit_ball if round_ else meets_interior(chart.rows))
 
 
 def counted(layer: Layer, signs: Sequence[int]) -> LayerUnits:

@@ -37,12 +37,12 @@ def nearest_point(rows: Sequence[Row], dimension: int, limit: Fraction | None = 
     active: list[int] = []
     multipliers: list[fmpq] = []
     while True:
+        if most is not None and sum((v * v for v in u), fmpq(0)) >= most:
+            return None
         violated = _most_violated(rows, u, floats)
         if violated is None:
             return tuple(Fraction(int(v.p), int(v.q)) for v in u)
         if not _enforce(rows, violated, u, active, multipliers):
-            return None
-        if most is not None and sum((v * v for v in u), fmpq(0)) >= most:
             return None
 
 

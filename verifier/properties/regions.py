@@ -75,14 +75,12 @@ class RegionCounts:
                 RegionKind.AFFINE: self.affine}[kind]
 
 
-def conclude(cells: int, missing: int, most: int, classes: int | None = None, maps: int | None = None) -> RegionCounts:
-    """The theorems above: ``cells`` found, at most ``missing`` others and at most ``most`` together; ``classes`` and
-    ``maps`` of the cells found, if they are known."""
-    upper = max(cells, min(cells + missing, most)) if missing else cells
-    unseen = upper - cells
-    activation = RegionCount(RegionKind.ACTIVATION, cells, upper)
+def conclude(cells: int, missing: int, classes: int | None = None, maps: int | None = None) -> RegionCounts:
+    """The theorems above: ``cells`` found and at most ``missing`` others; ``classes`` and ``maps`` of the cells found,
+    if they are known."""
+    activation = RegionCount(RegionKind.ACTIVATION, cells, cells + missing)
     if classes is None or maps is None:
         return RegionCounts(activation)
     return RegionCounts(activation,
-                        RegionCount(RegionKind.LINEAR, classes if not unseen else maps, classes + unseen),
-                        RegionCount(RegionKind.AFFINE, maps, maps + unseen))
+                        RegionCount(RegionKind.LINEAR, maps if missing else classes, classes + missing),
+                        RegionCount(RegionKind.AFFINE, maps, maps + missing))
