@@ -96,7 +96,7 @@ def regions_command(net: Path, *, spec: Path | None, box: str | None, center: st
             say(bound_text(bound, {"time": f"{seconds:.3f} s"}))
         return HOLDS
     wanted = region_kind(kind or "activation")
-    drawn, fixed = _drawing(network, plot, axes, fix)
+    drawn, fixed = _drawing(network, domain, plot, axes, fix)
     counts = _count(network, domain, wanted, kind is None, timeout, jobs)
     asked = counts.of(wanted)
     assert asked is not None
@@ -252,12 +252,15 @@ def _points(path: Path, inputs: int) -> list[Point]:
     return [_numbers(f"{path}, line {number}", row, inputs) for number, row in rows]
 
 
-def _drawing(network: Network, plot: Path | None, axes: str, fix: str) -> tuple[tuple[int, int], dict[int, Fraction]]:
+def _drawing(network: Network, domain: RegionDomain, plot: Path | None, axes: str, fix: str
+             ) -> tuple[tuple[int, int], dict[int, Fraction]]:
     """What is drawn; a mistake is told before the work."""
     if plot is None:
         return (0, 1), {}
     from verifier.cli_sets import parse_axes  # noqa: PLC0415
     from verifier.plot import require_drawable  # noqa: PLC0415
+    from verifier.region_picture import sliced  # noqa: PLC0415
+    from verifier.regions import convex_domain  # noqa: PLC0415
 
     drawn = parse_axes(axes)
     require_drawable(plot, drawn, network.inputs)
@@ -267,4 +270,5 @@ def _drawing(network: Network, plot: Path | None, axes: str, fix: str) -> tuple[
         if not equals or not name.strip().isdecimal():
             raise InputError(f"--fix: a pair I=V was required, received {text!r}")
         (fixed[int(name)],) = _numbers("--fix", [value], 1)
+    sliced(network, convex_domain(network, domain), drawn, fixed)
     return drawn, fixed

@@ -33,11 +33,9 @@ def draw_regions(network: Network, domain: Domain, path: Path, axes: tuple[int, 
         raise InputError(f"the plane of the picture: {error}") from None
     tiles = []
     for cell in walk.cells():
-        rows = [walk.chart.over_inputs(row) for row in cell.constraints]
-        region = Polyhedron.from_half_spaces(2, [HalfSpace(tuple(-a for a in normal), c) for normal, c in rows])
         weight, _ = walk.maps.outputs(cell.signs)
         key: Hashable = {"pattern": cell.signs, "map": walk.maps.key(cell.signs), "gradient": weight}[colour]
-        tiles.append(Tile(region, key))
+        tiles.append(Tile(Polyhedron.from_points(cell.vertices), key))
     marks = Marks(names={k: f"X_{axis}" for k, axis in enumerate(axes)},
                   ball=within if isinstance(within, Ball) else None)
     draw_partition(tiles, path, (0, 1), marks=marks)
@@ -45,7 +43,8 @@ def draw_regions(network: Network, domain: Domain, path: Path, axes: tuple[int, 
 
 def sliced(network: Network, domain: Domain, axes: tuple[int, int], fixed: Mapping[int, Fraction]
            ) -> tuple[Network, Domain]:
-    """The network and the domain over two inputs, the others held fixed.  Raises InputError."""
+    """The network and the domain over two inputs, the others held fixed.  Raises InputError, for a domain without
+    bounds in the plane too."""
     n = network.inputs
     values: list[Fraction] = []
     for i in range(n):
@@ -53,6 +52,8 @@ def sliced(network: Network, domain: Domain, axes: tuple[int, int], fixed: Mappi
         if i not in axes and i not in fixed and middle is None:
             raise InputError(f"a picture of a slice needs a value for input {i}, which has no middle")
         values.append(Fraction(0) if i in axes else fixed.get(i, middle if middle is not None else Fraction(0)))
+    if any(domain.box.lower[i] is None or domain.box.upper[i] is None for i in axes):
+        raise InputError("a picture of regions needs a bounded domain: give a --box or a ball")
     wrong = sorted(i for i in fixed if i in axes or not 0 <= i < n)
     if wrong:
         raise InputError(f"inputs {wrong} cannot be fixed in a picture of the inputs {list(axes)} of {n}")

@@ -77,8 +77,8 @@ def test_other_slopes_lose_no_dimension():
     shape = bounds.shape_of(Network((first, second)))
     assert shape == (LayerUnits(0, 2), LayerUnits(10))
     assert bounds.refined_upper(2, shape) == bounds.product_upper(2, shape) == 224
-    assert bounds.refined_upper(2, bounds.shape_of(Network((Layer.affine(Matrix.identity(2), Matrix.zeros(2, 1)), second)))
-                                ) == 56
+    linear = Layer.affine(Matrix.identity(2), Matrix.zeros(2, 1))
+    assert bounds.refined_upper(2, bounds.shape_of(Network((linear, second)))) == 56
     absolute = Layer(Matrix.from_rationals([[F(1), F(0)], [F(0), F(1)]]), Matrix.column([-40, -40]), first.slope)
     found = sum(batch.count for batch in RegionWalk(Network((absolute, second)),
                                                     Ball((F(0), F(0)), F(1000), "inf")).batches(False))

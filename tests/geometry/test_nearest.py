@@ -67,7 +67,8 @@ def test_a_point_in_the_open_ball_and_in_the_interior():
 def test_the_filter_for_many_cells_is_right_or_silent():
     """Triangles with float corners: a decision agrees with the exact distance; few are left open."""
     rng = np.random.default_rng(5)
-    corners = rng.uniform(-1, 1, (400, 3, 2)) * rng.choice([0.4, 1.0], (400, 1, 1)) + rng.uniform(-0.6, 0.6, (400, 1, 2))
+    corners = rng.uniform(-1, 1, (400, 3, 2)) * rng.choice([0.4, 1.0], (400, 1, 1))
+    corners += rng.uniform(-0.6, 0.6, (400, 1, 2))
     corners[0] = [(1, 0), (1, 1), (1.5, 0.5)]   # touches
     corners[1] = [(1 - 2**-40, 0), (1, 1), (1.5, 0.5)]
     x = np.ascontiguousarray(corners.reshape(-1, 2).T)
