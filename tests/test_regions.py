@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import random
 from fractions import Fraction as F
 from pathlib import Path
 
@@ -12,15 +13,29 @@ import pytest
 
 from tests import tiny
 from tests.engines.test_propagate import cube, modular
-from verifier import cli
+from tests.strategies import random_network
+from verifier import api, cli
+from verifier.certificates import piece_proof
+from verifier.engines.ball_proof import ball_frames
 from verifier.formats.errors import InputError
 from verifier.formats.onnx import read_network
 from verifier.formats.vnnlib import parse_property
 from verifier.geometry.ball import Ball
+from verifier.kernel import domain as proved_domain
+from verifier.kernel.certificate import InvalidCertificate
 from verifier.kernel.polyhedron import Box
 from verifier.properties.regions import RegionCount, RegionKind, conclude
 from verifier.region_picture import draw_regions, sliced
-from verifier.regions import around, convex_domain, count_all_regions, count_regions, region_bound, regions
+from verifier.regions import (
+    around,
+    certify_regions,
+    convex_domain,
+    count_all_regions,
+    count_regions,
+    region_bound,
+    region_walk,
+    regions,
+)
 
 MODELS = Path(__file__).parents[1] / "models"
 NETWORK = modular((2, 5, 5, 5, 1), 7)
@@ -166,3 +181,55 @@ def test_a_bracket_closes():
     stopped = count_all_regions(NETWORK, cube(2), timeout=1e-9, progress=told.append)
     assert stopped.activation.lower <= 73 <= stopped.activation.upper
     assert stopped.linear.lower <= 51 <= stopped.linear.upper
+
+
+@pytest.mark.parametrize("kind", ["activation", "linear", "affine"])
+def test_a_count_with_its_certificate(capsys, kind):
+    for arguments in ((), ("--box", "-1:1/2"), ("--center", "1/8", "--radius", "1/3", "--norm", "2"),
+                      ("--spec", "strict.vnnlib")):
+        code, lines, err = run(capsys, "abs.onnx", *arguments, "--kind", kind, "--certificate", "c.cert")
+        assert (code, lines[0], err) == (0, "2", "")
+        assert "certificate: c.cert" in lines
+        spec = ["strict.vnnlib"] if "--spec" in arguments else []
+        code = cli.run(["check", "c.cert", "abs.onnx", *spec])
+        out, _ = capsys.readouterr()
+        assert (code, out.splitlines()[0]) == (0, "2")
+
+
+def test_certificates_of_counts_in_balls():
+    """Degenerate networks: lines through the centre, tangent ones, faces that only touch; all three kinds."""
+    for seed in range(30):
+        rng = random.Random(seed)
+        network = random_network(rng, seed % 4 > 0, inputs=rng.choice((1, 2, 2, 3)))
+        centre = tuple(F(rng.randint(-2, 2), 2) for _ in range(network.inputs))
+        ball = Ball(centre, F(rng.choice((1, 2, 3)), 2), rng.choice(("1", "2", "2", "inf")))
+        counts = count_all_regions(network, ball)
+        for kind in RegionKind:
+            stream = io.BytesIO()
+            certify_regions(network, ball, kind, stream)
+            stream.seek(0)
+            proved = api.check(stream, network)
+            found = counts.of(kind)
+            assert (proved.lower, proved.upper) == (found.lower, found.upper), (seed, kind)
+
+
+def test_a_wrong_list_of_cells_has_no_proof_in_a_ball():
+    """A dropped cell leaves a facet without a neighbour; a doubled one has a pattern twice; a moved radius is told."""
+    ball = Ball((F(0), F(0)), F(1), "2")
+    walk = region_walk(NETWORK, ball)
+    cells = list(walk.cells())
+
+    def proof(frames, radius=F(1)):
+        return piece_proof(NETWORK, len(NETWORK.layers), proved_domain.Ball(ball.centre, radius, 2), frames)
+
+    frames = list(ball_frames(walk, cells))
+    assert proof(frames).theorem.claim.complete
+    with pytest.raises(KeyError):
+        list(ball_frames(walk, cells[1:]))
+    for wrong in (F(1, 2), F(2)):
+        with pytest.raises(InvalidCertificate):
+            proof(frames, wrong)
+    with pytest.raises(InvalidCertificate):
+        proof(list(ball_frames(walk, [*cells, cells[0]])))
+    with pytest.raises(InvalidCertificate):
+        proof(frames[:1])

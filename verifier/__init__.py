@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from verifier.api import Progress, check, verify
+    from verifier.certificates import ProvedRanges
     from verifier.formats.errors import InputError
     from verifier.formats.onnx import LoadedNetwork, read_network
     from verifier.formats.vnnlib import Property, parse_property, read_property
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from verifier.kernel.polyhedron import Box, HalfSpace
     from verifier.kernel.query import Query
     from verifier.kernel.rational import Matrix
+    from verifier.properties.cells import Counted, ProvedCells
     from verifier.properties.output_range import Extremum, Kind, Range
     from verifier.properties.safety import Outcome, Statistics, Verdict, Witness
     from verifier.sets import Reach, output_range, reach
@@ -27,14 +29,15 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Box", "Extremum", "HalfSpace", "InputError", "InvalidCertificate", "Kind", "Layer", "LoadedNetwork", "Matrix",
-    "Network", "Outcome", "Polyhedron", "Progress", "Property", "Query", "Range", "Reach", "Statistics",
-    "UnionOfPolyhedra", "Verdict", "Witness", "check", "output_range", "parse_property", "reach", "read_network",
-    "read_property", "verify",
+    "Box", "Counted", "Extremum", "HalfSpace", "InputError", "InvalidCertificate", "Kind", "Layer", "LoadedNetwork",
+    "Matrix", "Network", "Outcome", "Polyhedron", "Progress", "Property", "ProvedCells", "ProvedRanges", "Query",
+    "Range", "Reach", "Statistics", "UnionOfPolyhedra", "Verdict", "Witness", "check", "output_range",
+    "parse_property", "reach", "read_network", "read_property", "verify",
 ]
 
 _HOMES = {
     "verifier.api": ("Progress", "check", "verify"),
+    "verifier.certificates": ("ProvedRanges",),
     "verifier.formats.errors": ("InputError",),
     "verifier.formats.onnx": ("LoadedNetwork", "read_network"),
     "verifier.formats.vnnlib": ("Property", "parse_property", "read_property"),
@@ -45,6 +48,7 @@ _HOMES = {
     "verifier.kernel.polyhedron": ("Box", "HalfSpace"),
     "verifier.kernel.query": ("Query",),
     "verifier.kernel.rational": ("Matrix",),
+    "verifier.properties.cells": ("Counted", "ProvedCells"),
     "verifier.properties.output_range": ("Extremum", "Kind", "Range"),
     "verifier.properties.safety": ("Outcome", "Statistics", "Verdict", "Witness"),
     "verifier.sets": ("Reach", "output_range", "reach"),

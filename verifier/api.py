@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from verifier import __version__
+from verifier.certificates import ProvedRanges, check_sets, files_of
 from verifier.engines.subtrees import MapExecutor, search
 from verifier.formats.errors import InputError
 from verifier.formats.onnx import LoadedNetwork
@@ -27,6 +28,7 @@ from verifier.kernel.checker import NoPoint, PointIn, Theorem, check_no_point, c
 from verifier.kernel.network import Network
 from verifier.kernel.query import Query
 from verifier.kernel.rational import Point
+from verifier.properties.cells import ProvedCells
 from verifier.properties.safety import Outcome, Statistics, Verdict, conclude
 
 __all__ = ["MapExecutor", "Progress", "check", "verify"]
@@ -97,16 +99,25 @@ def verify(network: LoadedNetwork | Network, property: Property | Sequence[Query
     return replace(verdict, statistics=Statistics(boxes, leaves, programs, search_seconds, check_seconds, written))
 
 
-def check(certificate: BinaryIO, network: LoadedNetwork | Network, property: Property | Sequence[Query] | None, *,
-          exact: bool = False, progress: Callable[[Progress], None] | None = None) -> Verdict:
-    """Confirm a certificate of :func:`verify` about this network and property, without any search.
+def check(certificate: BinaryIO, network: LoadedNetwork | Network,
+          property: Property | Sequence[Query] | None = None, *, exact: bool = False,
+          progress: Callable[[Progress], None] | None = None) -> Verdict | ProvedCells | ProvedRanges:
+    """Confirm a certificate about this network and property, without any search; returns what it proves: the verdict
+    of :func:`verify`, cells (a reachable set or a count), or ranges.  The last two need no property unless their domain
+    came from one.
 
-    Raises InvalidCertificate when it does not prove its verdict about exactly these, InputError when the property that
+    Raises InvalidCertificate when it does not prove what it says about exactly these, InputError when the property that
     it speaks of is not given.
     """
     clock = time.process_time()
     reader = CertificateReader(certificate)
     header = reader.header
+    if header.get("verdict") in ("cells", "range"):
+        if property is not None and not isinstance(property, Property):
+            raise InputError("a certificate of cells or ranges has its domain, or a property file has it: no queries "
+                             "are needed")
+        told = None if progress is None else _checking(progress, 0)
+        return check_sets(reader, network, property, exact=exact, progress=told)
     if property is None:
         raise InputError("this certificate speaks of a property: name its file after the network's")
     subject = _Subject.of(network, property)
@@ -144,12 +155,9 @@ class _Subject:
 
     @classmethod
     def of(cls, network: LoadedNetwork | Network, property: Property | Sequence[Query]) -> _Subject:
-        files: dict[str, Any] = {}
+        files = files_of(network, property)
         plain = network if isinstance(network, Network) else network.network
-        if isinstance(network, LoadedNetwork):
-            files["network"] = sorted({digest for _, digest in network.files} | {network.sha256})
         if isinstance(property, Property):
-            files["property"] = property.sha256
             return cls(plain, property.queries(plain), files, property.contradictory)
         queries = tuple(property)
         if any(query.network.digest != plain.digest for query in queries):

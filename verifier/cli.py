@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from verifier.cli_regions import regions_command
-from verifier.cli_sets import range_command, reach_command
+from verifier.cli_sets import range_command, reach_command, tell_sets
 from verifier.console import (
     CONTRADICTED,
     FAILED,
@@ -179,10 +179,11 @@ def verify(net: Path, spec: Path, *, engine: str, timeout: float | None, certifi
 @exact_option
 @common_options
 def check(certificate: Path, net: Path, spec: Path | None, exact: bool, as_json: bool) -> int:
-    """Check that CERTIFICATE proves its verdict about NET.onnx (and SPEC.vnnlib); print the verdict it proves."""
+    """Check that CERTIFICATE proves what it says about NET.onnx (and SPEC.vnnlib), and print that."""
     from verifier import api  # noqa: PLC0415
     from verifier.formats.onnx import read_network  # noqa: PLC0415
     from verifier.formats.vnnlib import read_property  # noqa: PLC0415
+    from verifier.properties.safety import Verdict  # noqa: PLC0415
 
     started = time.monotonic()
     network, prop = read_network(net), None if spec is None else read_property(spec)
@@ -192,9 +193,12 @@ def check(certificate: Path, net: Path, spec: Path | None, exact: bool, as_json:
     except OSError as error:
         raise InputError(f"{certificate}: a readable file was required: {error.strerror or error}") from None
     with file, Bar() as bar:
-        verdict = api.check(file, network, prop, exact=exact, progress=bar)
+        proved = api.check(file, network, prop, exact=exact, progress=bar)
     facts = {"certificate": f"{certificate}, accepted"}
-    _tell(_answer(verdict, network, prop), facts, network, started, as_json)
+    if isinstance(proved, Verdict):
+        _tell(_answer(proved, network, prop), facts, network, started, as_json)
+    else:
+        tell_sets(proved, facts, network, time.monotonic() - started, as_json)
     return HOLDS
 
 

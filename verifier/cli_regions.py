@@ -32,6 +32,7 @@ from verifier.formats.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from verifier.formats.onnx import LoadedNetwork
     from verifier.geometry.ball import Ball, Norm
     from verifier.kernel.network import Network
     from verifier.kernel.rational import Point
@@ -60,33 +61,35 @@ CHEAP = 20_000
 @click.option("--fix", metavar="I=V[,I=V...]", default="", help="Values of the other inputs in the picture.")
 @click.option("--color", type=click.Choice(["pattern", "map", "gradient"]), default="map", show_default=True,
               help="What regions of one colour have in common.")
+@click.option("--certificate", type=FILE, help="Write the proof of the count to this file.")
 @timeout_option
 @jobs_option
 @common_options
 def regions_command(net: Path, *, spec: Path | None, box: str | None, center: str | None, radius: str | None,
                     norm: Norm | None, kind: str | None, bounds_only: bool, around: Path | None, output: Path | None,
-                    graph: Path | None, plot: Path | None, axes: str, fix: str, color: str, timeout: float | None,
-                    jobs: int, as_json: bool) -> int:
+                    graph: Path | None, plot: Path | None, axes: str, fix: str, color: str,
+                    certificate: Path | None, timeout: float | None, jobs: int, as_json: bool) -> int:
     """Count the regions of NET.onnx exactly: in a polytope, a box, a ball, or in all of space when none is given."""
     from verifier.files import distinct_outputs  # noqa: PLC0415
     from verifier.formats.onnx import read_network  # noqa: PLC0415
     from verifier.regions import region_bound, region_kind  # noqa: PLC0415
 
     started = time.monotonic()
-    distinct_outputs([path for path in (net, spec, around) if path is not None], [output, graph, plot])
-    network = read_network(net).network
+    distinct_outputs([path for path in (net, spec, around) if path is not None], [output, graph, plot, certificate])
+    loaded = read_network(net)
+    network = loaded.network
     facts: dict[str, Any] = {"digest": network.digest}
     if around is not None:
         if center is not None or spec is not None or box is not None or radius is None or norm is None:
             raise InputError("--around goes with --radius and --norm and with no other domain")
-        if graph is not None or plot is not None or bounds_only:
-            raise InputError("--around goes without --graph, --plot and --bounds-only")
+        if graph is not None or plot is not None or certificate is not None or bounds_only:
+            raise InputError("--around goes without --graph, --plot, --certificate and --bounds-only")
         return _around(network, around, _radius(radius), norm, output, timeout, jobs, as_json)
     domain = _domain(network, spec, box, center, radius, norm)
     if bounds_only:
         from verifier.report_regions import bound_json, bound_text  # noqa: PLC0415
 
-        if output is not None or graph is not None or plot is not None:
+        if output is not None or graph is not None or plot is not None or certificate is not None:
             raise InputError("--bounds-only writes no files: it looks at no region")
         bound = region_bound(network, domain)
         seconds = time.monotonic() - started
@@ -108,8 +111,10 @@ def regions_command(net: Path, *, spec: Path | None, box: str | None, center: st
             from verifier.regions import convex_domain  # noqa: PLC0415
 
             draw_regions(network, convex_domain(network, domain), plot, drawn, fixed, color)
-        written = {name: str(path) for name, path in (("output", output), ("graph", graph), ("plot", plot))
-                   if path is not None}
+        if certificate is not None:
+            _certify(loaded, domain, wanted, certificate)
+        written = {name: str(path) for name, path in (("output", output), ("graph", graph), ("plot", plot),
+                                                      ("certificate", certificate)) if path is not None}
     _tell(counts, wanted, {**facts, **written}, time.monotonic() - started, as_json)
     return HOLDS if asked.is_exact else UNKNOWN
 
@@ -158,6 +163,15 @@ def _write(network: Network, domain: RegionDomain, kind: RegionKind, output: Pat
         for file in (lines, pairs):
             if file is not None:
                 file.commit()
+
+
+def _certify(network: LoadedNetwork, domain: RegionDomain, kind: RegionKind, certificate: Path) -> None:
+    from verifier.files import NewFile  # noqa: PLC0415
+    from verifier.regions import certify_regions  # noqa: PLC0415
+
+    with NewFile(certificate) as file:
+        certify_regions(network, domain, kind, file.file)
+        file.commit()
 
 
 def _around(network: Network, data: Path, radius: Fraction, norm: Norm, output: Path | None, timeout: float | None,

@@ -29,9 +29,12 @@ from verifier.formats.errors import InputError
 from verifier.progress import Bar
 
 if TYPE_CHECKING:
+    from verifier.certificates import ProvedRanges
     from verifier.formats.onnx import LoadedNetwork
+    from verifier.properties.cells import ProvedCells
     from verifier.sets import Domain
 
+_certificate = click.option("--certificate", type=FILE, help="Write the proof to this file.")
 _domain = all_of(
     click.option("--spec", type=FILE, help="Inputs: those that satisfy the input constraints of this VNN-LIB file."),
     click.option("--box", metavar="LO:HI[,LO:HI...]",
@@ -58,18 +61,21 @@ def _read_domain(network: LoadedNetwork, spec: Path | None, box: str | None) -> 
 @click.option("--output", type=FILE, help="Write the set to this JSON file.")
 @click.option("--plot", type=FILE, help="Draw two coordinates of the set, into a PNG, SVG or PDF file.")
 @click.option("--axes", metavar="I,J", default="0,1", show_default=True, help="Which two coordinates are drawn.")
+@_certificate
 @timeout_option
 @common_options
 def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int | None, merge: bool,
-                  output: Path | None, plot: Path | None, axes: str, timeout: float | None, as_json: bool) -> int:
+                  output: Path | None, plot: Path | None, axes: str, certificate: Path | None, timeout: float | None,
+                  as_json: bool) -> int:
     """Compute the exact set of outputs of NET.onnx as a union of polyhedra, one for each cell."""
-    from verifier.files import NewFile  # noqa: PLC0415
+    from verifier.files import NewFile, distinct_outputs  # noqa: PLC0415
     from verifier.formats.onnx import read_network  # noqa: PLC0415
     from verifier.geometry.union_json import to_json  # noqa: PLC0415
     from verifier.report import reach_json, reach_text  # noqa: PLC0415
     from verifier.sets import reach, width  # noqa: PLC0415
 
     started = time.monotonic()
+    distinct_outputs([net] if spec is None else [net, spec], [output, plot, certificate])
     network = read_network(net)
     domain = _read_domain(network, spec, box)
     drawn = parse_axes(axes)
@@ -80,15 +86,19 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
         require_drawable(plot, drawn, width(network, layer))
     with contextlib.ExitStack() as stack:
         file = None if output is None else stack.enter_context(NewFile(output))
+        proof = None if certificate is None else stack.enter_context(NewFile(certificate))
         bar = stack.enter_context(Bar())
         found = reach(network, domain, layers=layer, merge=merge, timeout=time_left(timeout, started),
-                      progress=lambda count: bar.update(0.0, f"{count:,} cells"))
+                      progress=lambda count: bar.update(0.0, f"{count:,} cells"),
+                      certificate=None if proof is None else proof.file)
+        if proof is not None and found.finished:
+            proof.commit()
         if file is not None and found.finished:
             file.file.write(to_json(found.union).encode())
             file.commit()
         if plot is not None and found.finished:
             draw_set(found.union, plot, drawn, Marks(names={j: f"{letter}_{j}" for j in drawn}))
-    written = {"output": output, "plot": plot} if found.finished else {}
+    written = {"output": output, "plot": plot, "certificate": certificate} if found.finished else {}
     facts: dict[str, Any] = {name: str(path) for name, path in written.items() if path is not None}
     seconds = time.monotonic() - started
     if as_json:
@@ -114,27 +124,50 @@ def parse_axes(text: str) -> tuple[int, int]:
               help='Linear expression such as "2*Y_0 - Y_1"; may be repeated. Without it: each output.')
 @click.option("--engine", type=click.Choice(["auto", "branch", "propagate"]), default="auto", show_default=True,
               help="How to find optima; no answer depends on it.")
+@_certificate
 @timeout_option
 @exact_option
 @seed_option
 @common_options
 def range_command(net: Path, *, spec: Path | None, box: str | None, objective: tuple[str, ...], engine: str,
-                  timeout: float | None, exact: bool, seed: int, as_json: bool) -> int:
+                  certificate: Path | None, timeout: float | None, exact: bool, seed: int, as_json: bool) -> int:
     """Compute the exact minimum and maximum of each output of NET.onnx, or of linear expressions, with proof."""
+    from verifier.files import NewFile, distinct_outputs  # noqa: PLC0415
     from verifier.formats.onnx import read_network  # noqa: PLC0415
     from verifier.report import range_json, range_text  # noqa: PLC0415
     from verifier.sets import output_range  # noqa: PLC0415
 
     started = time.monotonic()
+    distinct_outputs([net] if spec is None else [net, spec], [certificate])
     network = read_network(net)
     domain = _read_domain(network, spec, box)
-    with Bar() as bar:
+    with contextlib.ExitStack() as stack:
+        proof = None if certificate is None else stack.enter_context(NewFile(certificate))
+        bar = stack.enter_context(Bar())
         ranges = output_range(network, domain, objective or None, engine=engine, timeout=time_left(timeout, started),
-                              seed=seed, exact=exact, progress=bar.update)
+                              seed=seed, exact=exact, progress=bar.update,
+                              certificate=None if proof is None else proof.file)
+        decided = all(found.is_decided for found in ranges)
+        if proof is not None and decided:
+            proof.commit()
+    facts: dict[str, Any] = {"seed": seed, **({"certificate": str(certificate)} if certificate and decided else {})}
     seconds = time.monotonic() - started
     if as_json:
-        facts = {"seed": seed, "digest": network.network.digest, "seconds": seconds}
-        say_json(range_json(ranges, facts))
+        say_json(range_json(ranges, {**facts, "digest": network.network.digest, "seconds": seconds}))
     else:
-        say(range_text(ranges, {"seed": str(seed), "time": f"{seconds:.2f} s"}))
-    return HOLDS if all(found.is_decided for found in ranges) else UNKNOWN
+        say(range_text(ranges, {**{name: str(fact) for name, fact in facts.items()}, "time": f"{seconds:.2f} s"}))
+    return HOLDS if decided else UNKNOWN
+
+
+def tell_sets(proved: ProvedCells | ProvedRanges, facts: dict[str, Any], network: LoadedNetwork, seconds: float,
+              as_json: bool) -> None:
+    """Say what a certificate of cells or ranges proves."""
+    from verifier.properties.cells import ProvedCells  # noqa: PLC0415
+    from verifier.report import cells_json, cells_text, range_json, range_text  # noqa: PLC0415
+
+    measured = {**facts, "digest": network.network.digest, "seconds": seconds}
+    shown = {**facts, "time": f"{seconds:.2f} s"}
+    if isinstance(proved, ProvedCells):
+        say_json(cells_json(proved, measured)) if as_json else say(cells_text(proved, shown))
+    else:
+        say_json(range_json(proved.ranges, measured)) if as_json else say(range_text(proved.ranges, shown))

@@ -6,11 +6,12 @@ from collections.abc import Hashable, Mapping
 from fractions import Fraction
 from pathlib import Path
 
-from verifier.engines.region_walk import Domain, Polytope, RegionWalk
+from verifier.engines.region_walk import Domain, RegionWalk
 from verifier.formats.errors import InputError
 from verifier.geometry.ball import Ball
 from verifier.geometry.chart import EmptyDomainError
 from verifier.geometry.polytope import Polyhedron
+from verifier.kernel.domain import Polytope
 from verifier.kernel.network import Layer, Network, compose
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.rational import Matrix

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from verifier.formats.domains import domain_of, input_rows
 from verifier.formats.errors import InputError
@@ -19,10 +19,12 @@ from verifier.formats.onnx import LoadedNetwork
 from verifier.formats.vnnlib import Property
 from verifier.geometry.ball import Ball, Norm
 from verifier.geometry.chart import EmptyDomainError
+from verifier.kernel.domain import Polytope
 from verifier.kernel.network import Network
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.query import Query
 from verifier.kernel.rational import Point
+from verifier.properties.cells import Counted, ProvedCells
 from verifier.properties.regions import RegionCount, RegionCounts, RegionKind, conclude
 
 if TYPE_CHECKING:
@@ -33,7 +35,10 @@ if TYPE_CHECKING:
     from verifier.engines.region_walk import Batch, Domain, RegionWalk
     from verifier.engines.unit_signs import LocalBound
 
-__all__ = ["RegionDomain", "Surroundings", "around", "count_all_regions", "count_regions", "region_bound", "regions"]
+__all__ = [
+    "RegionDomain", "Surroundings", "around", "certify_regions", "count_all_regions", "count_regions", "region_bound",
+    "regions",
+]
 
 RegionDomain = Box | Ball | Property | Sequence[Query] | None
 """A box, a ball, the input constraints of a property with one convex domain, such a domain as one query, or None: all
@@ -141,8 +146,6 @@ def region_walk(network: LoadedNetwork | Network, domain: RegionDomain) -> Regio
 
 def convex_domain(network: Network, domain: RegionDomain) -> Domain:
     """The one polytope or ball that is meant.  Raises InputError."""
-    from verifier.engines.region_walk import Polytope  # noqa: PLC0415
-
     rows: tuple[HalfSpace, ...] = ()
     if domain is None:
         domain = Box.whole_space(network.inputs)
@@ -213,3 +216,28 @@ def _surroundings(network: Network, radius: Fraction, norm: Norm, timeout: float
     ball = Ball(x, radius, norm)
     return Surroundings(x, count_all_regions(network, ball, timeout=timeout), region_bound(network, ball).refined,
                         MarginFinder(network, norm).margins(x))
+
+
+def certify_regions(network: LoadedNetwork | Network, domain: RegionDomain, kind: RegionKind | str,
+                    stream: BinaryIO) -> ProvedCells:
+    """Write a certificate of the number of regions of one kind, which ``verifier check`` confirms; returns what it
+    proves.  It takes memory for all cells.
+
+    Raises InputError as :func:`count_regions`.
+    """
+    from verifier.certificates import partition_proof, piece_proof, write_cells  # noqa: PLC0415
+    from verifier.engines.ball_proof import ball_frames  # noqa: PLC0415
+    from verifier.engines.propagate import Region  # noqa: PLC0415
+    from verifier.kernel import domain as proved  # noqa: PLC0415
+
+    wanted = region_kind(kind)
+    walk = region_walk(network, domain)
+    cells, layers = list(walk.cells()), len(walk.network.layers)
+    if walk.euclidean:
+        assert isinstance(walk.domain, Ball)
+        ball = proved.Ball(walk.domain.centre, walk.domain.radius, 2)
+        piece = piece_proof(walk.network, layers, ball, ball_frames(walk, cells))
+    else:
+        piece = partition_proof(Region(walk.network, walk.box, walk.rows), cells, joins=wanted is RegionKind.LINEAR)
+    given = domain if isinstance(domain, Property) else None
+    return write_cells(stream, network, given, Counted(wanted.value), layers, [piece], {})

@@ -18,6 +18,7 @@ from verifier.formats.onnx import LoadedNetwork
 from verifier.formats.replay import Replay
 from verifier.formats.witness import format_rational
 from verifier.kernel.network import Layer
+from verifier.properties.cells import Counted, ProvedCells
 from verifier.properties.output_range import Extremum, Kind, Range
 from verifier.properties.safety import Verdict
 from verifier.results import Row, Summary
@@ -226,6 +227,32 @@ def reach_json(found: Reach, facts: Mapping[str, Any]) -> Json:
                                     for pair in zip(box.lower, box.upper, strict=True)]
     return {"finished": found.finished, "cells": found.cells, "parts": len(union.parts), "dimension": union.dimension,
             "ambient_dimension": union.ambient_dimension, "bounding_box": sides, **facts}
+
+
+_COUNTED = {
+    Counted.REACH: "cells, whose images are the reachable set",
+    Counted.ACTIVATION: "activation regions (cells)",
+    Counted.LINEAR: "linear regions",
+    Counted.AFFINE: "affine pieces (distinct affine maps)",
+}
+
+
+def cells_text(proved: ProvedCells, facts: Mapping[str, str]) -> str:
+    """The number (or ``LOWER..UPPER``) on the first line, then what is counted and what is proved of it."""
+    upper = "" if proved.upper is None else str(proved.upper)
+    why = ("every one is there, and there are no others" if proved.is_exact else
+           "there are at least and at most so many" if upper else "there are at least so many")
+    cells = sum(len(claim.patterns) for claim in proved.claims)
+    number = str(proved.lower) if proved.is_exact else f"{proved.lower}..{upper}"
+    lines = [number, f"counted: {_COUNTED[proved.counted]}", f"why: {why}",
+             f"proof: checked in {proved.arithmetic}, {cells:,} cells"]
+    return "\n".join([*lines, *(f"{name}: {value}" for name, value in facts.items())]) + "\n"
+
+
+def cells_json(proved: ProvedCells, facts: Mapping[str, Any]) -> Json:
+    """The same as one JSON object; without an upper bound it is null."""
+    return {"counted": proved.counted.value, "lower": proved.lower, "upper": proved.upper,
+            "cells": sum(len(claim.patterns) for claim in proved.claims), "arithmetic": proved.arithmetic, **facts}
 
 
 def summary_text(summary: Summary, wrong: Sequence[tuple[Row, str]], undecided: Sequence[Row]) -> str:

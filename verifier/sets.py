@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
+from verifier.certificates import EndProof, PieceProof, empty_proof, partition_proof, write_cells, write_ranges
 from verifier.engines import optimum
 from verifier.engines.reach import BestVertices, image
+from verifier.engines.subtrees import search
 from verifier.formats.domains import domain_of, input_rows, whole_box
 from verifier.formats.errors import InputError
 from verifier.formats.expression import LinearExpression, parse_expression
@@ -30,6 +32,7 @@ from verifier.kernel.network import Network
 from verifier.kernel.polyhedron import Box
 from verifier.kernel.query import Query
 from verifier.kernel.rational import Point, dot
+from verifier.properties.cells import Counted
 from verifier.properties.output_range import (
     Extremum,
     Kind,
@@ -64,12 +67,14 @@ class Reach:
 
 
 def reach(network: LoadedNetwork | Network, domain: Domain, *, layers: int | None = None, merge: bool = False,
-          timeout: float | None = None, progress: Callable[[int], None] | None = None) -> Reach:
+          timeout: float | None = None, progress: Callable[[int], None] | None = None,
+          certificate: BinaryIO | None = None) -> Reach:
     """The set of outputs of the first ``layers`` layers (default: all), exactly, one part for each cell.
 
     ``merge`` removes parts that lie in others and unites parts whose union is convex.  ``timeout`` is wall time in
-    seconds, for the cells.  ``progress`` is told the number of cells now and then.  Raises InputError when network,
-    domain and ``layers`` do not fit.
+    seconds, for the cells.  ``progress`` is told the number of cells now and then.  ``certificate`` receives the proof
+    that the cells are all cells, if they are; it takes memory for all of them.  Raises InputError when network, domain
+    and ``layers`` do not fit.
     """
     from verifier.engines.propagate import Propagation, Region  # noqa: PLC0415
 
@@ -77,19 +82,31 @@ def reach(network: LoadedNetwork | Network, domain: Domain, *, layers: int | Non
     plain = _plain(network)
     dimension = width(plain, layers)
     parts: list[Polyhedron] = []
+    proofs: list[PieceProof] = []
     finished = True
     for piece in _pieces(plain, domain):
         before = len(parts)
         told = None if progress is None else _adding(progress, before)
+        region = Region(plain, piece.domain, input_rows(piece), layers)
         try:
-            propagation = Propagation(Region(plain, piece.domain, input_rows(piece), layers))
+            propagation = Propagation(region)
         except EmptyDomainError:
+            if certificate is not None:
+                proofs.append(empty_proof(piece, search(piece).blocks))
             continue
+        kept: list[Cell] = []
         for cell in propagation.cells(told):
             if deadline is not None and time.time() >= deadline:
                 finished = False
                 break
             parts.append(image(cell))
+            if certificate is not None:
+                kept.append(cell)
+        if certificate is not None and finished:
+            proofs.append(partition_proof(region, kept))
+    if certificate is not None and finished:
+        kept_layers = len(plain.layers) if layers is None else layers
+        write_cells(certificate, network, domain, Counted.REACH, kept_layers, proofs, {})
     union = UnionOfPolyhedra(dimension, tuple(parts))
     return Reach(union.without_contained_parts().merged() if merge and finished else union, len(parts), finished)
 
@@ -105,13 +122,15 @@ def width(network: LoadedNetwork | Network, layers: int | None = None) -> int:
 def output_range(network: LoadedNetwork | Network, domain: Domain,
                  objectives: Sequence[LinearExpression | str] | None = None, *, engine: str = "auto",
                  timeout: float | None = None, seed: int = 0, exact: bool = False, compiled: bool = False,
-                 progress: Callable[[float, str], None] | None = None) -> tuple[Range, ...]:
+                 progress: Callable[[float, str], None] | None = None,
+                 certificate: BinaryIO | None = None) -> tuple[Range, ...]:
     """The exact minimum and maximum of each objective (default: each output) over the domain, proved.
 
     An objective is an expression or its text, such as ``2*Y_0 - Y_1``.  ``engine`` says how optima are found:
     *propagate* walks all cells of a bounded domain first, *branch* (and *auto*) does not; the proofs are the same.
     ``timeout`` is wall time in seconds; ends that are not decided in it are of kind *unknown*.  ``exact`` lets the
-    check run on integers.  ``progress(fraction, text)`` is told how far the work is.
+    check run on integers.  ``progress(fraction, text)`` is told how far the work is.  ``certificate`` receives the
+    proof, if all ends are decided.
 
     Raises InputError when network, domain and objectives do not fit, for an unknown engine, and for *propagate* on an
     unbounded domain.
@@ -126,15 +145,18 @@ def output_range(network: LoadedNetwork | Network, domain: Domain,
     ends = [(expression, sign) for expression in expressions for sign in (-1, 1)]
     directions = [tuple(sign * c for c in expression.coefficients) for expression, sign in ends]
     starts = _starts(domains, directions, deadline, progress) if engine == "propagate" else {}
-    found: list[Extremum] = []
+    found: list[EndProof] = []
     for number, (expression, sign) in enumerate(ends):
         if progress is not None:
             progress(number / len(ends), f"{'maximum' if sign > 0 else 'minimum'} of {expression.text}")
         task = _Task(domains, directions[number], sign * expression.constant, starts.get(number, {}), seed, deadline,
                      exact, compiled)
-        end = task.solve()
-        found.append(end if sign > 0 else end.negated())
-    return tuple(Range(expression.text, found[2 * i], found[2 * i + 1]) for i, expression in enumerate(expressions))
+        found.append(task.solve())
+    ranges = tuple(Range(expression.text, found[2 * i].end.negated(), found[2 * i + 1].end)
+                   for i, expression in enumerate(expressions))
+    if certificate is not None and all(r.is_decided for r in ranges):
+        write_ranges(certificate, network, domain, domains, expressions, found, {"engine": engine, "seed": seed})
+    return ranges
 
 
 @dataclass(frozen=True)
@@ -150,36 +172,38 @@ class _Task:
     exact: bool
     compiled: bool
 
-    def solve(self) -> Extremum:
+    def solve(self) -> EndProof:
         bounds: list[tuple[Fraction | None, Theorem]] = []
-        best: tuple[Fraction, Query, Point] | None = None
+        proofs: list[tuple[Fraction | None, tuple[bytes, ...]]] = []
+        best: tuple[Fraction, int, Point] | None = None
         reason = ""
         for number, domain in enumerate(self.domains):
             answer = self._propose(number)
             if isinstance(answer, optimum.NoMaximum):
                 ray = tuple(map(Fraction, integral(answer.ray)))
-                return conclude_unbounded(domain, self.objective, answer.x, ray)
-            if isinstance(answer, optimum.EmptyDomain):
-                theorem = self._proved(domain, answer.blocks)
-                bounds += [] if theorem is None else [(None, theorem)]
-                reason = reason if theorem is not None else NOT_ACCEPTED
-                continue
-            if answer.x is not None:
+                return EndProof(conclude_unbounded(domain, self.objective, answer.x, ray), number)
+            if isinstance(answer, optimum.OutOfTime | optimum.Maximum) and answer.x is not None:
                 value = dot(self.objective, answer.x + domain.network.evaluate(answer.x))
                 if best is None or value > best[0]:
-                    best = value, domain, answer.x
-            if isinstance(answer, optimum.Maximum):
-                theorem = self._proved(better_than(domain, self.objective, answer.value), answer.blocks)
-                bounds += [] if theorem is None else [(answer.value, theorem)]
-                reason = reason if theorem is not None else NOT_ACCEPTED
-            else:
+                    best = value, number, answer.x
+            if isinstance(answer, optimum.OutOfTime):
                 reason = OUT_OF_TIME
+                continue
+            bound = answer.value if isinstance(answer, optimum.Maximum) else None
+            query = domain if bound is None else better_than(domain, self.objective, bound)
+            theorem = self._proved(query, answer.blocks)
+            if theorem is None:
+                reason = NOT_ACCEPTED
+                continue
+            bounds.append((bound, theorem))
+            proofs.append((bound, answer.blocks))
         if reason:
-            return self._unknown(best, reason)
+            return EndProof(self._unknown(best, reason))
         if best is None:
-            return conclude_empty(self.domains, [theorem for _, theorem in bounds])
-        point = check_point(PointIn(best[1], best[2]))
-        return conclude_attained(self.domains, self.objective, self.constant, point, bounds)
+            return EndProof(conclude_empty(self.domains, [theorem for _, theorem in bounds]), 0, tuple(proofs))
+        point = check_point(PointIn(self.domains[best[1]], best[2]))
+        end = conclude_attained(self.domains, self.objective, self.constant, point, bounds)
+        return EndProof(end, best[1], tuple(proofs))
 
     def _propose(self, number: int) -> optimum.Maximum | optimum.NoMaximum | optimum.EmptyDomain | optimum.OutOfTime:
         domain = self.domains[number]
@@ -194,11 +218,11 @@ class _Task:
         except InvalidCertificate:
             return None
 
-    def _unknown(self, best: tuple[Fraction, Query, Point] | None, reason: str) -> Extremum:
+    def _unknown(self, best: tuple[Fraction, int, Point] | None, reason: str) -> Extremum:
         if best is None:
             return Extremum(Kind.UNKNOWN, reason=reason)
-        value, domain, x = best
-        return Extremum(Kind.UNKNOWN, value + self.constant, x, domain.network.evaluate(x), reason=reason)
+        value, number, x = best
+        return Extremum(Kind.UNKNOWN, value + self.constant, x, self.domains[number].network.evaluate(x), reason=reason)
 
 
 def _starts(domains: Sequence[Query], directions: Sequence[Point], deadline: float | None,

@@ -13,9 +13,10 @@ from tests.engines.test_region_walk import counts
 from tests.strategies import random_network, random_point
 from verifier.engines.region_margins import MarginFinder
 from verifier.engines.region_parts import contains, edges, region_parts
-from verifier.engines.region_walk import Polytope, RegionWalk
+from verifier.engines.region_walk import RegionWalk
 from verifier.geometry.ball import Ball
 from verifier.geometry.polytope import Polyhedron
+from verifier.kernel.domain import Polytope
 from verifier.kernel.network import Layer, Network
 from verifier.kernel.polyhedron import Box
 from verifier.kernel.rational import Matrix, dot

@@ -14,11 +14,12 @@ from tests.geometry.test_nearest import at, nearest_by_all_faces
 from tests.strategies import _random_layer, random_box, random_network
 from verifier.engines import region_walk
 from verifier.engines.linear_regions import AffineMaps
-from verifier.engines.region_walk import Polytope, RegionWalk
+from verifier.engines.region_walk import RegionWalk
 from verifier.geometry.ball import Ball
 from verifier.geometry.chart import integral
 from verifier.geometry.flats import cells_by_flats, meets_interior, meets_open_unit_ball
 from verifier.geometry.nearest import nearest_point
+from verifier.kernel.domain import Polytope
 from verifier.kernel.network import Layer, Network
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.rational import Matrix

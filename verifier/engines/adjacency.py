@@ -39,10 +39,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from verifier.engines.lp_cells import value
 from verifier.engines.propagate import Cell, UnitFacet
 from verifier.geometry.chart import Homogeneous, Row, integral, primitive
-from verifier.geometry.exact_maps import ExactMaps, Signs
+from verifier.kernel.cell_maps import CellMaps, Signs
+from verifier.kernel.domain import value
 from verifier.kernel.polyhedron import Box
 from verifier.solvers.rows import Rows
 from verifier.solvers.two_lps import Witness, strict_feasibility
@@ -71,7 +71,7 @@ class CellRows:
     ``zeros`` are the units whose row is zero.
     """
 
-    maps: ExactMaps
+    maps: CellMaps
     signs: Signs
     rows: list[Row | None] = field(init=False)
     multiples: dict[Row, list[int]] = field(init=False)
@@ -92,7 +92,7 @@ class CellRows:
                     self.zeros.append(len(self.rows))
                 self.rows.append(row)
 
-    def across(self, row: Row, far: ExactMaps) -> Signs:
+    def across(self, row: Row, far: CellMaps) -> Signs:
         """The signs beyond ``{row = 0}`` by the theorem, for a row that is nonnegative on the cell and not constant.
 
         ``far`` is for the maps of the far side: not those of this cell, whose memory it would spoil.
@@ -133,7 +133,7 @@ def facet_pairs(cells: Sequence[Cell]) -> Iterator[FacetPair]:
     if not cells:
         return
     maps = cells[0].maps
-    far = ExactMaps(maps.layers, maps.chart)
+    far = CellMaps(maps.layers, maps.chart.table, maps.chart.denominator)
     index = {cell.signs: number for number, cell in enumerate(cells)}
     first = np.cumsum([0, *(layer.units for layer in maps.layers)]).tolist()
     boundary = {tuple(-v for v in row) for row in maps.chart.rows}

@@ -47,20 +47,33 @@ class AffineMaps:
                    for cells in self.classes.values())
 
 
-def joined(walk: RegionWalk, cells: list[Cell]) -> list[int]:
-    """For each of several cells with one affine map the number of the first cell of its linear region."""
-    leader = list(range(len(cells)))
+class Joining:
+    """Classes of numbers that are joined one pair after another; the smallest number leads its class."""
 
-    def root(i: int) -> int:
+    def __init__(self, count: int) -> None:
+        self._leader = list(range(count))
+
+    def root(self, i: int) -> int:
+        """The leader of the class of ``i``."""
+        leader = self._leader
         while leader[i] != i:
             leader[i] = leader[leader[i]]
             i = leader[i]
         return i
 
-    for pair in inner_pairs(walk, cells, lambda first, second: root(first) != root(second)):
-        low, high = sorted((root(pair.first), root(pair.second)))
-        leader[high] = low
-    return [root(i) for i in range(len(cells))]
+    def join(self, i: int, j: int) -> bool:
+        """Make the two classes one; False when they are already."""
+        low, high = sorted((self.root(i), self.root(j)))
+        self._leader[high] = low
+        return low != high
+
+
+def joined(walk: RegionWalk, cells: list[Cell]) -> list[int]:
+    """For each of several cells with one affine map the number of the first cell of its linear region."""
+    joining = Joining(len(cells))
+    for pair in inner_pairs(walk, cells, lambda first, second: joining.root(first) != joining.root(second)):
+        joining.join(pair.first, pair.second)
+    return [joining.root(i) for i in range(len(cells))]
 
 
 def inner_pairs(walk: RegionWalk, cells: list[Cell], wanted: Callable[[int, int], bool] | None = None

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from verifier.geometry.chart import Chart, DomainFacet, Homogeneous, Row, integral, primitive
 from verifier.geometry.exact_maps import ExactMaps
+from verifier.kernel.domain import value
 from verifier.kernel.network import Layer
 from verifier.kernel.polyhedron import Box
 from verifier.solvers.rows import Rows
@@ -47,11 +48,6 @@ class LpCell:
     def interior(self, _: Cell) -> Homogeneous:
         """A strictly interior point."""
         return self.points[0]
-
-
-def value(row: Row, point: Homogeneous) -> int:
-    """A positive multiple of the function at the point."""
-    return sum(a * p for a, p in zip(row, point, strict=True))
 
 
 Finder = Callable[[tuple[Row, ...]], Homogeneous | None]

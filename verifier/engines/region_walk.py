@@ -38,21 +38,14 @@ from verifier.geometry.chart import Chart, Homogeneous, Row, chart_of, integral
 from verifier.geometry.exact_maps import ExactMaps
 from verifier.geometry.nearest import nearest_point
 from verifier.geometry.traversal import FloatCells, OpenCell, Walk
+from verifier.kernel.domain import Polytope
 from verifier.kernel.network import Layer, Network
-from verifier.kernel.polyhedron import Box, HalfSpace
+from verifier.kernel.polyhedron import Box
 
 MOST_BALL_INPUTS = 8    # of a Euclidean ball that is enumerated by vertices
 MOST_SPACE_INPUTS = 7   # of an unbounded domain that is
 BUDGET = 30_000_000     # of one step of a walk by vertices
 LP_CELLS = 16           # of one batch of a walk by linear programs
-
-
-@dataclass(frozen=True)
-class Polytope:
-    """``{x in box: rows}``; the rows are not strict.  It may be flat or unbounded."""
-
-    box: Box
-    rows: tuple[HalfSpace, ...] = ()
 
 
 Domain = Polytope | Ball

@@ -15,7 +15,6 @@ chart.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,15 +23,12 @@ from typing import NamedTuple
 
 from flint import fmpz_mat
 
+from verifier.kernel.cell_maps import Homogeneous, Row, primitive
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.rational import Matrix, Point, common_denominator
 from verifier.solvers.two_lps import Refutation, strict_feasibility
 
-Row = tuple[int, ...]
-"""``(a_1, ..., a_k, t)``: the affine function ``a . u + t`` up to a positive factor."""
-
-Homogeneous = tuple[int, ...]
-"""``(p_1, ..., p_k, q)`` with ``q > 0``: the point ``p / q``."""
+__all__ = ["Chart", "DomainFacet", "EmptyDomainError", "Homogeneous", "Row", "chart_of", "integral", "primitive"]
 
 
 class EmptyDomainError(ValueError):
@@ -100,12 +96,6 @@ class Chart:
         """``(basis, origin)``: rows of the n x k matrix and the n coordinates of the origin."""
         rows = [[Fraction(int(v), self.denominator) for v in row] for row in self.table.tolist()[:-1]]
         return [row[:-1] for row in rows], [row[-1] for row in rows]
-
-
-def primitive(values: Sequence[int]) -> tuple[int, ...]:
-    """The integers divided by their greatest common divisor."""
-    shared = math.gcd(*values) or 1
-    return tuple(v // shared for v in values)
 
 
 def integral(values: Sequence[Fraction]) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ nonnegative combination, of functions that cannot all be nonnegative: the set is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 from flint import fmpq, fmpq_mat, fmpz
@@ -26,11 +27,33 @@ from verifier.geometry.chart import Row
 from verifier.kernel.rational import Point
 
 
+@dataclass(frozen=True)
+class Nearest:
+    """The nearest ``point``, and what proves it: it is the sum of ``multipliers[i] a_i``, all positive, and the rows i
+    vanish at it.  Hence ``sum multipliers[i] (a_i . u + t_i) = point . u - |point|^2``."""
+
+    point: Point
+    multipliers: dict[int, Fraction]
+
+
+@dataclass(frozen=True)
+class Nowhere:
+    """There is no point: ``sum multipliers[i] (a_i . u + t_i)``, none negative, is a negative constant."""
+
+    multipliers: dict[int, Fraction]
+
+
 def nearest_point(rows: Sequence[Row], dimension: int, limit: Fraction | None = None) -> Point | None:
     """The point of ``{u : row . (u, 1) >= 0 for every row}`` nearest to 0.
 
     None when the set is empty or, with a ``limit``, when no point of it has ``|u|^2 < limit``.
     """
+    found = nearest(rows, dimension, limit)
+    return found.point if isinstance(found, Nearest) else None
+
+
+def nearest(rows: Sequence[Row], dimension: int, limit: Fraction | None = None) -> Nearest | Nowhere | None:
+    """The same with its proof; None when the limit is reached."""
     most = None if limit is None else fmpq(limit.numerator, limit.denominator)
     floats = _steepness(rows)
     u = [fmpq(0)] * dimension
@@ -41,9 +64,15 @@ def nearest_point(rows: Sequence[Row], dimension: int, limit: Fraction | None = 
             return None
         violated = _most_violated(rows, u, floats)
         if violated is None:
-            return tuple(Fraction(int(v.p), int(v.q)) for v in u)
-        if not _enforce(rows, violated, u, active, multipliers):
-            return None
+            return Nearest(tuple(map(_fraction, u)), {i: _fraction(m) for i, m in
+                                                      zip(active, multipliers, strict=True) if m})
+        contradiction = _enforce(rows, violated, u, active, multipliers)
+        if contradiction is not None:
+            return Nowhere({i: _fraction(m) for i, m in contradiction.items() if m})
+
+
+def _fraction(value: fmpq) -> Fraction:
+    return Fraction(int(value.p), int(value.q))
 
 
 def _steepness(rows: Sequence[Row]) -> list[int]:
@@ -71,8 +100,9 @@ def _most_violated(rows: Sequence[Row], u: Sequence[fmpq], scale: Sequence[int])
     return chosen
 
 
-def _enforce(rows: Sequence[Row], p: int, u: list[fmpq], active: list[int], multipliers: list[fmpq]) -> bool:
-    """Add the violated row ``p`` to the active set, moving ``u``; False when the set is empty."""
+def _enforce(rows: Sequence[Row], p: int, u: list[fmpq], active: list[int], multipliers: list[fmpq]
+             ) -> dict[int, fmpq] | None:
+    """Add the violated row ``p`` to the active set, moving ``u``; multipliers of a contradiction if there is one."""
     normal = [fmpq(v) for v in rows[p][:-1]]
     own = fmpq(0)
     while True:
@@ -85,7 +115,7 @@ def _enforce(rows: Sequence[Row], p: int, u: list[fmpq], active: list[int], mult
         slope = sum((a * b for a, b in zip(z, normal, strict=True)), fmpq(0))
         full = -_value(rows[p], u) / slope if slope else None
         if full is None and least is None:
-            return False
+            return {p: fmpq(1), **{i: -c for i, c in zip(active, r, strict=True)}}
         step = full if full is not None and (least is None or full <= least[0]) else least[0] if least else full
         assert step is not None
         if full is not None:
@@ -95,7 +125,7 @@ def _enforce(rows: Sequence[Row], p: int, u: list[fmpq], active: list[int], mult
         if step == full:
             active.append(p)
             multipliers.append(own)
-            return True
+            return None
         assert least is not None
         del active[least[1]], multipliers[least[1]]
 

@@ -104,7 +104,7 @@ class Block:
     @classmethod
     def decode(cls, data: bytes) -> Block:
         """Inverse of :meth:`encode`.  Raises InvalidCertificate."""
-        reader = _Fields(data)
+        reader = Fields(data)
         head = reader.array("<u4")
         if len(head) != 2:
             raise InvalidCertificate("a block needs a head of two numbers")
@@ -132,6 +132,11 @@ class Block:
 
 def unpack(compressed: bytes) -> Block:
     """The block in a frame.  Raises InvalidCertificate."""
+    return Block.decode(decompress(compressed))
+
+
+def decompress(compressed: bytes) -> bytes:
+    """What a frame holds.  Raises InvalidCertificate."""
     decompressor = zlib.decompressobj()
     try:
         data = decompressor.decompress(compressed, MAX_FRAME_BYTES)
@@ -139,7 +144,7 @@ def unpack(compressed: bytes) -> Block:
         raise InvalidCertificate("a block is not compressed data") from error
     if not decompressor.eof or decompressor.unused_data:
         raise InvalidCertificate("a block is truncated, too long, or followed by stray bytes")
-    return Block.decode(data)
+    return data
 
 
 class CertificateWriter:
@@ -194,13 +199,17 @@ class CertificateReader:
 
     def proof(self) -> Iterator[Block]:
         """The blocks of the next query's proof."""
+        return map(Block.decode, self.frames())
+
+    def frames(self) -> Iterator[bytes]:
+        """What the frames of the next proof hold."""
         while True:
             (length,) = struct.unpack("<I", self._read(4))
             if length == 0:
                 return
             if length > MAX_FRAME_BYTES:
                 raise InvalidCertificate(f"a block claims {length} bytes, at most {MAX_FRAME_BYTES} are read")
-            yield unpack(self._read(length))
+            yield decompress(self._read(length))
 
     def end(self) -> None:
         """Check the trailer and that nothing follows it."""
@@ -218,8 +227,8 @@ class CertificateReader:
         return data
 
 
-class _Fields:
-    """Length-prefixed fields of a block."""
+class Fields:
+    """Length-prefixed fields of a block.  What is malformed raises InvalidCertificate."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -227,9 +236,11 @@ class _Fields:
 
     @property
     def finished(self) -> bool:
+        """Whether no field is left."""
         return self._at == len(self._data)
 
     def field(self) -> bytes:
+        """The next field, whatever it is."""
         start = self._at + 4
         if start > len(self._data):
             raise InvalidCertificate("a block is truncated")
@@ -240,12 +251,14 @@ class _Fields:
         return self._data[start:self._at]
 
     def array(self, kind: str) -> npt.NDArray[Any]:
+        """The next field as numbers of this type."""
         field = self.field()
         if len(field) % np.dtype(kind).itemsize:
             raise InvalidCertificate("a field of a block has a wrong length")
         return np.frombuffer(field, dtype=kind)
 
     def mask(self) -> Mask:
+        """The next field as a mask."""
         field = self.field()
         if len(field) < 4:
             raise InvalidCertificate("a mask of a block has a wrong length")
@@ -257,14 +270,15 @@ class _Fields:
             raise InvalidCertificate("a mask of a block has stray bits")
         return bits[:length].view(np.bool_)
 
-    def text(self, most: int) -> str:
+    def text(self, most: int = MAX_FRAME_BYTES) -> str:
+        """The next field as text of at most so many bytes."""
         field = self.field()
         if len(field) > most:
-            raise InvalidCertificate(f"the exact leaves of a block take {len(field)} bytes, at most {most} are read")
+            raise InvalidCertificate(f"the text of a block takes {len(field)} bytes, at most {most} are read")
         try:
             return field.decode("ascii")
         except UnicodeDecodeError as error:
-            raise InvalidCertificate("an exact leaf is not text") from error
+            raise InvalidCertificate("a text of a block is not ASCII") from error
 
 
 def _pack(mask: Mask) -> bytes:

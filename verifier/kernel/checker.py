@@ -56,14 +56,15 @@ class PointIn:
 
 
 class Theorem:
-    """A claim that the checker has proved.  Nothing else can make one."""
+    """A claim that a checker has proved: one of this file, or of :mod:`verifier.kernel.partition`.  Nothing else can
+    make one.  ``branches`` is the size of the proof, in branches or cells."""
 
     __slots__ = ("arithmetic", "branches", "claim")
-    claim: NoPoint | PointIn
+    claim: object
     arithmetic: str
     branches: int
 
-    def __init__(self, claim: NoPoint | PointIn, arithmetic: str, branches: int, key: object) -> None:
+    def __init__(self, claim: object, arithmetic: str, branches: int, key: object) -> None:
         if key is not _KEY:
             raise TypeError("only the checker makes theorems")
         for name, value in (("claim", claim), ("arithmetic", arithmetic), ("branches", branches)):

@@ -69,7 +69,8 @@ def conclude(queries: Sequence[Query], theorems: Sequence[Theorem], reason: str,
     numbers = {query.digest: number for number, query in enumerate(queries)}
     empty = set()
     for theorem in theorems:
-        number = numbers.get(theorem.claim.query.digest)
+        spoken_of = theorem.claim.query if isinstance(theorem.claim, NoPoint | PointIn) else None
+        number = None if spoken_of is None else numbers.get(spoken_of.digest)
         if number is None:
             continue
         if isinstance(theorem.claim, PointIn):

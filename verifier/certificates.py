@@ -1,0 +1,362 @@
+"""Certificates of partitions and of ranges: written, and read back by the kernel's checkers.
+
+``kernel/CERTIFICATE.md``, sections 9 and 13, specifies them.  Those of safety verdicts are in :mod:`verifier.api`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from verifier import __version__
+from verifier.formats.domains import domain_of, input_rows
+from verifier.formats.errors import InputError
+from verifier.formats.expression import LinearExpression, parse_expression
+from verifier.formats.onnx import LoadedNetwork
+from verifier.formats.vnnlib import Property
+from verifier.kernel.certificate import (
+    CertificateReader,
+    CertificateWriter,
+    InvalidCertificate,
+    decompress,
+    parse_rational,
+    unpack,
+)
+from verifier.kernel.checker import NoPoint, PointIn, Theorem, check_no_point, check_point
+from verifier.kernel.domain import Ball, Domain, Polytope
+from verifier.kernel.network import Network
+from verifier.kernel.partition import check_cells
+from verifier.kernel.polyhedron import Box, HalfSpace
+from verifier.kernel.query import Query
+from verifier.kernel.rational import Point
+from verifier.properties.cells import Counted, ProvedCells, conclude_cells
+from verifier.properties.output_range import (
+    Extremum,
+    Kind,
+    Range,
+    better_than,
+    conclude_attained,
+    conclude_empty,
+    conclude_unbounded,
+)
+
+if TYPE_CHECKING:
+    from verifier.engines.propagate import Cell, Region
+
+Told = Callable[[int, int], None]
+"""Is told what is done and what is open."""
+
+
+@dataclass(frozen=True)
+class ProvedRanges:
+    """Ranges that a certificate proves."""
+
+    ranges: tuple[Range, ...]
+
+
+@dataclass(frozen=True)
+class PieceProof:
+    """A piece of a domain, the compressed frames of what is proved of it, and that as a theorem: about its cells, or
+    that it has no point."""
+
+    domain: Domain
+    frames: tuple[bytes, ...]
+    theorem: Theorem
+
+
+@dataclass(frozen=True)
+class EndProof:
+    """One end of a range with its proofs: for each piece a bound that nothing exceeds, or None where the piece is
+    empty, and the compressed blocks; ``piece`` is the number of the one in which the end's point lies."""
+
+    end: Extremum
+    piece: int = 0
+    proofs: tuple[tuple[Fraction | None, tuple[bytes, ...]], ...] = ()
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def partition_proof(region: Region, cells: Sequence[Cell], *, joins: bool = False, complete: bool = True
+                    ) -> PieceProof:
+    """The proof that these are cells of the region, all if ``complete``; ``joins`` if linear regions are asked for.
+
+    Raises ValueError when they are not.
+    """
+    from verifier.engines.partition_proof import prove_cells  # noqa: PLC0415
+
+    domain = Polytope(region.box, region.rows)
+    for careful in (False, True):
+        frames = prove_cells(region, cells, complete=complete, joins=joins, careful=careful)
+        try:
+            return piece_proof(region.network, len(region.kept), domain, frames)
+        except InvalidCertificate as error:
+            reason = str(error)
+    raise ValueError(f"the proof of the cells was not accepted by the check: {reason}")
+
+
+def piece_proof(network: Network, layers: int, domain: Domain, frames: Iterable[bytes]) -> PieceProof:
+    """The frames (not compressed) of a proof about the cells of a polytope or a ball, checked.
+
+    Raises InvalidCertificate when they prove nothing.
+    """
+    compressed = tuple(map(zlib.compress, frames))
+    return PieceProof(domain, compressed, check_cells(network, layers, domain, map(decompress, compressed)))
+
+
+def empty_proof(domain: Query, blocks: Sequence[bytes], exact: bool = False) -> PieceProof:
+    """The proof that a piece has no point.  Raises InvalidCertificate when the blocks prove nothing."""
+    theorem = check_no_point(NoPoint(domain), map(unpack, blocks), exact)
+    return PieceProof(polytope_of(domain), tuple(blocks), theorem)
+
+
+def write_cells(stream: BinaryIO, network: LoadedNetwork | Network, given: object, counted: Counted, layers: int,
+                pieces: Sequence[PieceProof], options: dict[str, Any]) -> ProvedCells:
+    """Write the certificate of a count or a reachable set; returns what it proves.
+
+    ``given`` is the domain as it was given: a property is named by its digest.
+    """
+    proved = conclude_cells(counted, [piece.theorem for piece in pieces])
+    listed = [{**_piece_json(piece.domain), **({"empty": True} if isinstance(piece.theorem.claim, NoPoint) else {})}
+              for piece in pieces]
+    writer = CertificateWriter(stream, {**_header("cells", network, given, options), "kind": counted.value,
+                                        "layers": layers, "pieces": listed, "count": [proved.lower, proved.upper]})
+    for piece in pieces:
+        _write_proof(writer, piece.frames)
+    writer.close()
+    return proved
+
+
+def write_ranges(stream: BinaryIO, network: LoadedNetwork | Network, given: object, pieces: Sequence[Query],
+                 expressions: Sequence[LinearExpression], ends: Sequence[EndProof], options: dict[str, Any]) -> None:
+    """Write the certificate of ranges: ``ends`` are minimum and maximum of each expression, all decided.
+
+    Raises InputError for an expression whose text says something else.
+    """
+    ranges = []
+    for number, expression in enumerate(expressions):
+        _require_text(expression, pieces[0].network)
+        ranges.append({"text": expression.text, "coefficients": list(map(str, expression.coefficients)),
+                       "constant": str(expression.constant), "minimum": _end_json(ends[2 * number]),
+                       "maximum": _end_json(ends[2 * number + 1])})
+    listed = [_piece_json(polytope_of(piece)) for piece in pieces]
+    writer = CertificateWriter(stream, {**_header("range", network, given, options), "pieces": listed,
+                                        "ranges": ranges})
+    for end in ends:
+        for _, blocks in end.proofs:
+            _write_proof(writer, blocks)
+    writer.close()
+
+
+def files_of(network: LoadedNetwork | Network, given: object) -> dict[str, Any]:
+    """The digests of the files that a question was read from."""
+    files: dict[str, Any] = {}
+    if isinstance(network, LoadedNetwork):
+        files["network"] = sorted({digest for _, digest in network.files} | {network.sha256})
+    if isinstance(given, Property):
+        files["property"] = given.sha256
+    return files
+
+
+def _header(verdict: str, network: LoadedNetwork | Network, given: object, options: dict[str, Any]) -> dict[str, Any]:
+    return {"verdict": verdict, "network": _plain(network).digest, "files": files_of(network, given),
+            "options": options, "tool": f"relu-verifier {__version__}"}
+
+
+def _write_proof(writer: CertificateWriter, frames: Iterable[bytes]) -> None:
+    for frame in frames:
+        writer.block(frame)
+    writer.end_proof()
+
+
+def _end_json(proof: EndProof) -> dict[str, Any]:
+    end = proof.end
+    data: dict[str, Any] = {"kind": end.kind.value}
+    if end.x is not None:
+        data |= {"piece": proof.piece, "x": list(map(str, end.x))}
+    if end.ray is not None:
+        data["ray"] = list(map(str, end.ray))
+    if end.kind is Kind.ATTAINED:
+        data["bounds"] = [None if bound is None else str(bound) for bound, _ in proof.proofs]
+    return data
+
+
+def _piece_json(domain: Domain) -> dict[str, Any]:
+    if isinstance(domain, Ball):
+        return {"centre": list(map(str, domain.centre)), "radius": str(domain.radius), "norm": domain.norm}
+    box = [[None if v is None else str(v) for v in pair]
+           for pair in zip(domain.box.lower, domain.box.upper, strict=True)]
+    return {"box": box, "rows": [list(map(str, (*row.normal, row.offset))) for row in domain.rows]}
+
+
+# --- pieces of a domain ----------------------------------------------------------------------------------------------
+
+
+def polytope_of(piece: Query) -> Polytope:
+    """The points of a query of one disjunct on the inputs alone."""
+    return Polytope(piece.domain, input_rows(piece))
+
+
+def query_of(network: Network, piece: Polytope) -> Query:
+    """The query whose points are those of the polytope."""
+    outputs = (Fraction(0),) * network.outputs
+    return Query(network, piece.box, (tuple(HalfSpace(row.normal + outputs, row.offset) for row in piece.rows),))
+
+
+# --- checking --------------------------------------------------------------------------------------------------------
+
+
+def check_sets(reader: CertificateReader, network: LoadedNetwork | Network, given: Property | None, *,
+               exact: bool = False, progress: Told | None = None) -> ProvedCells | ProvedRanges:
+    """Confirm a certificate with the verdict ``cells`` or ``range``.
+
+    Raises InvalidCertificate when it does not prove what it says, InputError when its property is not given.
+    """
+    header = reader.header
+    files = header.get("files")
+    if given is None and isinstance(files, dict) and "property" in files:
+        raise InputError("this certificate speaks of a property: name its file after the network's")
+    for key, value in (("network", _plain(network).digest), ("files", files_of(network, given))):
+        if header.get(key) != value:
+            raise InvalidCertificate(f"the certificate was made for another {key}: {value!r} was required, "
+                                     f"received {header.get(key)!r}")
+    plain = _plain(network)
+    pieces = [_read_piece(data, plain) for data in _list(header, "pieces")]
+    if given is not None and [piece for piece, _ in pieces] != [polytope_of(q) for q in domain_of(given, plain)]:
+        raise InvalidCertificate("the certificate's domain is not that of the property")
+    if header["verdict"] == "cells":
+        return _check_cells(reader, plain, pieces, exact, progress)
+    return _check_ranges(reader, plain, pieces, exact, progress)
+
+
+Pieces = Sequence[tuple[Domain, bool]]
+"""Pieces of a domain, and whether they are said to be empty."""
+
+
+def _check_cells(reader: CertificateReader, network: Network, pieces: Pieces, exact: bool, progress: Told | None
+                 ) -> ProvedCells:
+    header = reader.header
+    layers = header.get("layers")
+    if not isinstance(layers, int) or isinstance(layers, bool):
+        raise InvalidCertificate("a number of layers was required")
+    theorems = []
+    for piece, empty in pieces:
+        if not empty:
+            theorems.append(check_cells(network, layers, piece, reader.frames(), progress))
+        elif isinstance(piece, Polytope):
+            theorems.append(check_no_point(NoPoint(query_of(network, piece)), reader.proof(), exact, progress))
+        else:
+            raise InvalidCertificate("a ball is not empty")
+    reader.end()
+    try:
+        proved = conclude_cells(Counted(header.get("kind")), theorems)
+    except ValueError as error:
+        raise InvalidCertificate(str(error)) from error
+    if header.get("count") != [proved.lower, proved.upper]:
+        raise InvalidCertificate(f"the certificate claims {header.get('count')!r} but proves "
+                                 f"{[proved.lower, proved.upper]!r}")
+    return proved
+
+
+def _check_ranges(reader: CertificateReader, network: Network, pieces: Pieces, exact: bool, progress: Told | None
+                  ) -> ProvedRanges:
+    domains = [query_of(network, piece) for piece, empty in pieces if isinstance(piece, Polytope) and not empty]
+    if len(domains) != len(pieces) or not domains:
+        raise InvalidCertificate("the pieces of a range's domain are polytopes")
+    ranges = []
+    for data in _list(reader.header, "ranges"):
+        found = _object(data)
+        coefficients, constant = _rationals(found.get("coefficients")), _rational(found.get("constant"))
+        text = found.get("text")
+        expression = LinearExpression(text if isinstance(text, str) else "", coefficients, constant)
+        try:
+            _require_text(expression, network)
+            ends = [_check_end(reader, domains, expression, sign, _object(found.get(name)), exact, progress)
+                    for sign, name in ((-1, "minimum"), (1, "maximum"))]
+        except (ValueError, InputError) as error:
+            raise InvalidCertificate(str(error)) from error
+        ranges.append(Range(expression.text, ends[0].negated(), ends[1]))
+    reader.end()
+    return ProvedRanges(tuple(ranges))
+
+
+def _check_end(reader: CertificateReader, domains: Sequence[Query], expression: LinearExpression, sign: int,
+               data: dict[str, Any], exact: bool, progress: Told | None) -> Extremum:
+    """The maximum of ``sign`` times the expression."""
+    objective = tuple(sign * c for c in expression.coefficients)
+    kind = data.get("kind")
+    if kind == Kind.EMPTY.value:
+        return conclude_empty(domains, [check_no_point(NoPoint(d), reader.proof(), exact, progress) for d in domains])
+    number, x = data.get("piece"), _rationals(data.get("x"))
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < len(domains):
+        raise InvalidCertificate(f"the number of a piece was required, received {number!r}")
+    point = check_point(PointIn(domains[number], x))
+    if kind == Kind.UNBOUNDED.value:
+        return conclude_unbounded(domains[number], objective, x, _rationals(data.get("ray")))
+    if kind != Kind.ATTAINED.value:
+        raise InvalidCertificate(f"an end of a range is attained, unbounded or empty, received {kind!r}")
+    bounds = []
+    for domain, stated in zip(domains, _list(data, "bounds"), strict=True):
+        bound = None if stated is None else _rational(stated)
+        query = domain if bound is None else better_than(domain, objective, bound)
+        bounds.append((bound, check_no_point(NoPoint(query), reader.proof(), exact, progress)))
+    return conclude_attained(domains, objective, sign * expression.constant, point, bounds)
+
+
+def _require_text(expression: LinearExpression, network: Network) -> None:
+    read = parse_expression(expression.text, network.inputs, network.outputs)
+    if (read.coefficients, read.constant) != (expression.coefficients, expression.constant):
+        raise InputError(f"the text of an objective must say what it is: {expression.text!r} says something else")
+
+
+def _read_piece(data: object, network: Network) -> tuple[Domain, bool]:
+    found = _object(data)
+    empty = found.get("empty", False)
+    try:
+        if "centre" in found:
+            norm = found.get("norm")
+            domain: Domain = Ball(_rationals(found["centre"]), _rational(found.get("radius")),
+                                  norm if isinstance(norm, int) else 0)
+        else:
+            pairs = [_list({"pair": pair}, "pair") for pair in _list(found, "box")]
+            lower, upper = ([None if v is None else _rational(v) for v in side] for side in zip(*pairs, strict=True))
+            rows = [_rationals(row) for row in _list(found, "rows")]
+            domain = Polytope(Box(tuple(lower), tuple(upper)), tuple(HalfSpace(row[:-1], row[-1]) for row in rows))
+        if domain.dimension != network.inputs or not isinstance(empty, bool):
+            raise ValueError("a piece has as many coordinates as the network has inputs")
+    except (ValueError, IndexError) as error:
+        raise InvalidCertificate(f"a piece of the domain is malformed: {error}") from error
+    return domain, empty
+
+
+def _plain(network: LoadedNetwork | Network) -> Network:
+    return network if isinstance(network, Network) else network.network
+
+
+def _list(data: dict[str, Any], key: str) -> list[Any]:
+    found = data.get(key)
+    if not isinstance(found, list):
+        raise InvalidCertificate(f"the header needs a list {key!r}")
+    return found
+
+
+def _object(data: object) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise InvalidCertificate("the header has something else where an object was required")
+    return data
+
+
+def _rational(text: object) -> Fraction:
+    try:
+        return parse_rational(text if isinstance(text, str) else "")
+    except ValueError as error:
+        raise InvalidCertificate("the header has something else where a rational was required") from error
+
+
+def _rationals(values: object) -> Point:
+    if not isinstance(values, list):
+        raise InvalidCertificate("the header has something else where a list of rationals was required")
+    return tuple(map(_rational, values))
