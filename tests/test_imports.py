@@ -1,7 +1,7 @@
 """The layers of the house, as the import statements have them.
 
 ``kernel`` <- ``formats``, ``properties``; ``kernel`` <- ``solvers`` <- ``geometry`` <- ``engines``; all of these <-
-``certificates`` <- ``api``, ``sets`` and ``regions``; everything <- the front (command line, suites, reports).  One
+``certificates`` <- ``api``, ``sets`` and ``counting``; everything <- the front (command line, suites, reports).  One
 third-party solver a file.  The kernel is what must be trusted, so it is small, and it opens no files, starts no
 processes and knows no solver.
 """
@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "certificates": CORE | {"verifier"},
     "api": CORE | {"certificates", "verifier"},
     "sets": CORE | {"certificates", "verifier"},
-    "regions": CORE | {"certificates", "verifier"},
+    "counting": CORE | {"certificates", "verifier"},
 }
 """Layers by what they may import of ours; ``verifier`` is the package itself, that is its version.  All that is not
 listed is the front, which may import everything."""
@@ -49,7 +49,7 @@ THIRD_PARTY = {
     "certificates": set[str](),
     "api": set[str](),
     "sets": set[str](),
-    "regions": set[str](),
+    "counting": set[str](),
     "verifier": set[str](),
     "front": set[str](),
 }
@@ -208,7 +208,7 @@ def test_files_hold_one_idea() -> None:
     ("verifier", ["numpy", "onnx", "numba", "onnxruntime", "click"]),
     ("verifier.cli", ["numpy", "onnx", "numba", "onnxruntime", "pulp", "highspy", "cdd", "flint"]),
     ("verifier.api", ["numba", "onnxruntime", "pulp", "matplotlib", "click", "rich"]),
-    ("verifier.regions", ["numba", "onnxruntime", "pulp", "matplotlib", "click", "rich"]),
+    ("verifier.counting", ["numba", "onnxruntime", "pulp", "matplotlib", "click", "rich"]),
     ("verifier.sets", ["numba", "onnxruntime", "pulp", "matplotlib", "click", "rich"]),
 ])
 def test_what_costs_much_is_loaded_late(module: str, absent: list[str]) -> None:

@@ -32,12 +32,12 @@ from verifier.formats.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from verifier.counting import RegionDomain
     from verifier.formats.onnx import LoadedNetwork
     from verifier.geometry.ball import Ball, Norm
     from verifier.kernel.network import Network
     from verifier.kernel.rational import Point
     from verifier.properties.regions import RegionCounts, RegionKind
-    from verifier.regions import RegionDomain
 
 CHEAP = 20_000
 """Cells up to which linear regions and affine pieces are counted without being asked for."""
@@ -70,9 +70,9 @@ def regions_command(net: Path, *, spec: Path | None, box: str | None, center: st
                     graph: Path | None, plot: Path | None, axes: str, fix: str, color: str,
                     certificate: Path | None, timeout: float | None, jobs: int, as_json: bool) -> int:
     """Count the regions of NET.onnx exactly: in a polytope, a box, a ball, or in all of space when none is given."""
+    from verifier.counting import region_bound, region_kind  # noqa: PLC0415
     from verifier.files import distinct_outputs  # noqa: PLC0415
     from verifier.formats.onnx import read_network  # noqa: PLC0415
-    from verifier.regions import region_bound, region_kind  # noqa: PLC0415
 
     started = time.monotonic()
     distinct_outputs([path for path in (net, spec, around) if path is not None], [output, graph, plot, certificate])
@@ -107,8 +107,8 @@ def regions_command(net: Path, *, spec: Path | None, box: str | None, center: st
     if asked.is_exact:
         _write(network, domain, wanted, output, graph)
         if plot is not None:
+            from verifier.counting import convex_domain  # noqa: PLC0415
             from verifier.region_picture import draw_regions  # noqa: PLC0415
-            from verifier.regions import convex_domain  # noqa: PLC0415
 
             draw_regions(network, convex_domain(network, domain), plot, drawn, fixed, color)
         if certificate is not None:
@@ -131,8 +131,8 @@ def _tell(counts: RegionCounts, kind: RegionKind, facts: dict[str, Any], seconds
 
 def _count(network: Network, domain: RegionDomain, kind: RegionKind, all_kinds: bool, timeout: float | None,
            jobs: int) -> RegionCounts:
+    from verifier.counting import count_all_regions  # noqa: PLC0415
     from verifier.properties.regions import RegionKind  # noqa: PLC0415
-    from verifier.regions import count_all_regions  # noqa: PLC0415
 
     def show(counts: RegionCounts) -> None:
         found = counts.of(kind) or counts.activation
@@ -146,9 +146,9 @@ def _count(network: Network, domain: RegionDomain, kind: RegionKind, all_kinds: 
 
 
 def _write(network: Network, domain: RegionDomain, kind: RegionKind, output: Path | None, graph: Path | None) -> None:
+    from verifier.counting import regions  # noqa: PLC0415
     from verifier.engines.region_parts import edges  # noqa: PLC0415
     from verifier.files import NewFile  # noqa: PLC0415
-    from verifier.regions import regions  # noqa: PLC0415
     from verifier.report_regions import part_json  # noqa: PLC0415
 
     if output is None and graph is None:
@@ -166,8 +166,8 @@ def _write(network: Network, domain: RegionDomain, kind: RegionKind, output: Pat
 
 
 def _certify(network: LoadedNetwork, domain: RegionDomain, kind: RegionKind, certificate: Path) -> None:
+    from verifier.counting import certify_regions  # noqa: PLC0415
     from verifier.files import NewFile  # noqa: PLC0415
-    from verifier.regions import certify_regions  # noqa: PLC0415
 
     with NewFile(certificate) as file:
         certify_regions(network, domain, kind, file.file)
@@ -176,8 +176,8 @@ def _certify(network: LoadedNetwork, domain: RegionDomain, kind: RegionKind, cer
 
 def _around(network: Network, data: Path, radius: Fraction, norm: Norm, output: Path | None, timeout: float | None,
             jobs: int, as_json: bool) -> int:
+    from verifier.counting import around  # noqa: PLC0415
     from verifier.files import NewFile  # noqa: PLC0415
-    from verifier.regions import around  # noqa: PLC0415
     from verifier.report_regions import counts_json, surroundings_csv  # noqa: PLC0415
 
     started = time.monotonic()
@@ -272,9 +272,9 @@ def _drawing(network: Network, domain: RegionDomain, plot: Path | None, axes: st
     if plot is None:
         return (0, 1), {}
     from verifier.cli_sets import parse_axes  # noqa: PLC0415
+    from verifier.counting import convex_domain  # noqa: PLC0415
     from verifier.plot import require_drawable  # noqa: PLC0415
     from verifier.region_picture import sliced  # noqa: PLC0415
-    from verifier.regions import convex_domain  # noqa: PLC0415
 
     drawn = parse_axes(axes)
     require_drawable(plot, drawn, network.inputs)

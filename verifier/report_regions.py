@@ -15,9 +15,9 @@ from verifier.properties.regions import RegionCount, RegionCounts, RegionKind
 from verifier.report import quotient
 
 if TYPE_CHECKING:
+    from verifier.counting import Surroundings
     from verifier.engines.region_parts import RegionPart
     from verifier.engines.unit_signs import LocalBound
-    from verifier.regions import Surroundings
 
 Json = dict[str, Any]
 NAMES = {RegionKind.ACTIVATION: "activation regions", RegionKind.LINEAR: "linear regions",

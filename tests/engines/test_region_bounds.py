@@ -10,13 +10,13 @@ from fractions import Fraction as F
 import pytest
 
 from tests.strategies import random_network
+from verifier.counting import region_bound
 from verifier.engines import region_bounds as bounds
 from verifier.engines.region_bounds import LayerUnits
 from verifier.engines.region_walk import RegionWalk
 from verifier.geometry.ball import Ball
 from verifier.kernel.network import Layer, Network
 from verifier.kernel.rational import Matrix
-from verifier.regions import region_bound
 
 
 @pytest.mark.parametrize(("inputs", "widths", "product", "refined"), [

@@ -69,9 +69,14 @@ class MarginFinder:
     def margins(self, x: Sequence[Fraction]) -> Margins:
         """The distances from ``x``."""
         start = self._cell_at(x)
-        rows = [row for row in start[1].multiples if any(row[:-1])]
-        nearest = min((self._to_hyperplane(row, x) for row in rows), default=None)
-        return Margins(nearest, self._linear(x, *start))
+        return Margins(self._activation(x, start[1]), self._linear(x, *start))
+
+    def activation(self, x: Sequence[Fraction]) -> Fraction | None:
+        """The first of them alone, which is the distance to the nearest boundary of all."""
+        return self._activation(x, self._cell_at(x)[1])
+
+    def _activation(self, x: Sequence[Fraction], rows: CellRows) -> Fraction | None:
+        return min((self._to_hyperplane(row, x) for row in rows.multiples if any(row[:-1])), default=None)
 
     def _cell_at(self, x: Sequence[Fraction]) -> tuple[bytes, CellRows]:
         """Some cell that contains the point: where rows vanish, signs are chosen one by one so that an interior is

@@ -46,7 +46,7 @@ of space."""
 
 Bracket = Callable[[RegionCounts], None]
 KINDS = tuple(kind.value for kind in RegionKind)
-SECONDS_BETWEEN = 1.0
+SECONDS_BETWEEN = 2.0
 
 
 def count_regions(network: LoadedNetwork | Network, domain: RegionDomain = None, *,
@@ -56,7 +56,7 @@ def count_regions(network: LoadedNetwork | Network, domain: RegionDomain = None,
     was not enough.
 
     ``executor`` counts the activation regions of a bounded polytope in parallel when there is no timeout.  ``progress``
-    is told the bounds as they tighten, after one second and then less and less often.
+    is told the bounds as they tighten, after two seconds and then less and less often.
 
     Raises InputError for an unknown kind, an empty domain, several domains in one, and when network and domain do not
     fit.
@@ -85,7 +85,7 @@ def count_all_regions(network: LoadedNetwork | Network, domain: RegionDomain = N
         return conclude(total, 0)
     maps = None if most == 0 else AffineMaps(walk)
     found, most_left = 0, walk.total_bound
-    waiting, told = SECONDS_BETWEEN, time.monotonic()
+    waiting, told = SECONDS_BETWEEN, None  # compiled code is loaded before the first batch
     for batch in _until(walk.batches(collect=maps is not None), deadline):
         if batch is None:
             return _so_far(found, min(most_left, walk.remaining()), maps)
@@ -94,10 +94,12 @@ def count_all_regions(network: LoadedNetwork | Network, domain: RegionDomain = N
             maps = None
         if maps is not None:
             maps.add_all(batch.cells)
-        if progress is not None and time.monotonic() - told >= waiting:
+        now = time.monotonic()
+        told = told or now
+        if progress is not None and now - told >= waiting:
             most_left = min(most_left, walk.remaining())
             progress(conclude(found, most_left))
-            waiting, told = 1.5 * waiting, time.monotonic()
+            waiting, told = 1.5 * waiting, now
     return _so_far(found, 0, maps)
 
 

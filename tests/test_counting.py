@@ -16,6 +16,16 @@ from tests.engines.test_propagate import cube, modular
 from tests.strategies import random_network
 from verifier import api, cli
 from verifier.certificates import piece_proof
+from verifier.counting import (
+    around,
+    certify_regions,
+    convex_domain,
+    count_all_regions,
+    count_regions,
+    region_bound,
+    region_walk,
+    regions,
+)
 from verifier.engines.ball_proof import ball_frames
 from verifier.formats.errors import InputError
 from verifier.formats.onnx import read_network
@@ -26,16 +36,6 @@ from verifier.kernel.certificate import InvalidCertificate
 from verifier.kernel.polyhedron import Box
 from verifier.properties.regions import RegionCount, RegionKind, conclude
 from verifier.region_picture import draw_regions, sliced
-from verifier.regions import (
-    around,
-    certify_regions,
-    convex_domain,
-    count_all_regions,
-    count_regions,
-    region_bound,
-    region_walk,
-    regions,
-)
 
 MODELS = Path(__file__).parents[1] / "models"
 NETWORK = modular((2, 5, 5, 5, 1), 7)
