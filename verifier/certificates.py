@@ -31,7 +31,7 @@ from verifier.kernel.network import Network
 from verifier.kernel.partition import check_cells
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.query import Query
-from verifier.kernel.rational import Point
+from verifier.kernel.rational import Point, to_text
 from verifier.properties.cells import Counted, ProvedCells, conclude_cells
 from verifier.properties.output_range import (
     Extremum,
@@ -139,8 +139,8 @@ def write_ranges(stream: BinaryIO, network: LoadedNetwork | Network, given: obje
     ranges = []
     for number, expression in enumerate(expressions):
         _require_text(expression, pieces[0].network)
-        ranges.append({"text": expression.text, "coefficients": list(map(str, expression.coefficients)),
-                       "constant": str(expression.constant), "minimum": _end_json(ends[2 * number]),
+        ranges.append({"text": expression.text, "coefficients": list(map(to_text, expression.coefficients)),
+                       "constant": to_text(expression.constant), "minimum": _end_json(ends[2 * number]),
                        "maximum": _end_json(ends[2 * number + 1])})
     listed = [_piece_json(polytope_of(piece)) for piece in pieces]
     writer = CertificateWriter(stream, {**_header("range", network, given, options), "pieces": listed,
@@ -176,20 +176,20 @@ def _end_json(proof: EndProof) -> dict[str, Any]:
     end = proof.end
     data: dict[str, Any] = {"kind": end.kind.value}
     if end.x is not None:
-        data |= {"piece": proof.piece, "x": list(map(str, end.x))}
+        data |= {"piece": proof.piece, "x": list(map(to_text, end.x))}
     if end.ray is not None:
-        data["ray"] = list(map(str, end.ray))
+        data["ray"] = list(map(to_text, end.ray))
     if end.kind is Kind.ATTAINED:
-        data["bounds"] = [None if bound is None else str(bound) for bound, _ in proof.proofs]
+        data["bounds"] = [None if bound is None else to_text(bound) for bound, _ in proof.proofs]
     return data
 
 
 def _piece_json(domain: Domain) -> dict[str, Any]:
     if isinstance(domain, Ball):
-        return {"centre": list(map(str, domain.centre)), "radius": str(domain.radius), "norm": domain.norm}
-    box = [[None if v is None else str(v) for v in pair]
+        return {"centre": list(map(to_text, domain.centre)), "radius": to_text(domain.radius), "norm": domain.norm}
+    box = [[None if v is None else to_text(v) for v in pair]
            for pair in zip(domain.box.lower, domain.box.upper, strict=True)]
-    return {"box": box, "rows": [list(map(str, (*row.normal, row.offset))) for row in domain.rows]}
+    return {"box": box, "rows": [list(map(to_text, (*row.normal, row.offset))) for row in domain.rows]}
 
 
 # --- pieces of a domain ----------------------------------------------------------------------------------------------

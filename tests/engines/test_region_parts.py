@@ -21,7 +21,7 @@ from verifier.kernel.network import Layer, Network
 from verifier.kernel.polyhedron import Box
 from verifier.kernel.rational import Matrix, dot
 
-NETWORK = modular((2, 5, 5, 5, 1), 7)
+NETWORK = modular((2, 4, 4, 1), 7)
 KINDS = ("activation", "linear", "affine")
 
 

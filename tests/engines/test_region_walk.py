@@ -81,7 +81,7 @@ def test_central_arrangements_have_schlaeflis_number(n, units, cells):
 @pytest.mark.parametrize("block", range(2))
 def test_random_networks_agree_with_brute_force(block):
     """Boxes that are flat, thin or unbounded among them."""
-    for seed in range(50 * block, 50 * block + 50):
+    for seed in range(35 * block, 35 * block + 35):
         rng = random.Random(seed)
         network = random_network(rng, seed % 4 > 0)
         box = random_box(rng, network.inputs, seed % 4 > 0)
@@ -93,15 +93,15 @@ def test_random_networks_agree_with_brute_force(block):
 def test_what_remains_is_bounded_at_every_moment(monkeypatch):
     monkeypatch.setattr(region_walk, "BUDGET", 2000)
     monkeypatch.setattr(region_walk, "LP_CELLS", 2)
-    networks = [modular((2, 5, 5, 5, 1), 7), modular((3, 4, 3, 1), 5)]
-    networks.append(Network((Layer(networks[0].layers[0].weight, networks[0].layers[0].bias,
-                                   Matrix.column([0, -1, 1, F(1, 2), 0])), *networks[0].layers[1:])))
+    networks = [modular((3, 4, 3, 1), 5), modular((2, 4, 4, 2), 7)]
+    networks.append(Network((Layer(networks[1].layers[0].weight, networks[1].layers[0].bias,
+                                   Matrix.column([0, -1, 1, F(1, 2)])), *networks[1].layers[1:])))
     moments = 0
     for network in networks:
         n = network.inputs
         for domain in (Polytope(cube(n)), Polytope(Box.whole_space(n)), Ball((F(0),) * n, F(1), "2"),
                        Ball((F(1, 3),) * n, F(1, 2), "1")):
-            for most in (0, 8):
+            for most in (0, 8) if n == 2 else (8,):
                 with monkeypatch.context() as representation:
                     for name in ("MOST_SPACE_INPUTS", "MOST_BALL_INPUTS", "MOST_VERTEX_INPUTS"):
                         representation.setattr(region_walk, name, most)

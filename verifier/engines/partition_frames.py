@@ -14,7 +14,7 @@ import numpy as np
 
 from verifier.kernel.cell_maps import Signs
 from verifier.kernel.network import Layer
-from verifier.kernel.rational import Point
+from verifier.kernel.rational import Point, to_text
 
 Weights = Sequence[tuple[int, Fraction]]
 """Pairs of a number and its multiplier."""
@@ -64,11 +64,11 @@ def _numbers(values: Iterable[int]) -> bytes:
 
 
 def _point(point: Point) -> str:
-    return " ".join(map(str, point))
+    return " ".join(map(to_text, point))
 
 
 def _weights(weights: Weights) -> str:
-    return " ".join(f"{number}:{weight}" for number, weight in weights)
+    return " ".join(f"{number}:{to_text(weight)}" for number, weight in weights)
 
 
 def _lines(lines: Iterable[str]) -> bytes:

@@ -27,6 +27,7 @@ from verifier.geometry.homogeneous import Constraints, Generators, Vector, disti
 from verifier.geometry.polytope import Polyhedron
 from verifier.geometry.representation import normalised
 from verifier.geometry.union import UnionOfPolyhedra
+from verifier.kernel.rational import to_text
 
 FORMAT = "union of polyhedra"
 VERSION = 1
@@ -71,10 +72,7 @@ def _describe(part: Polyhedron, both: bool) -> dict[str, list[list[str]]]:
 
 
 def _numbers(numerators: Iterable[int], denominator: int) -> list[str]:
-    """Through flint, because Python refuses to print more than 4300 digits."""
-    ratios = [Fraction(v, denominator) for v in numerators]
-    return [str(fmpz(v.numerator)) if v.denominator == 1 else f"{fmpz(v.numerator)!s}/{fmpz(v.denominator)!s}"
-            for v in ratios]
+    return [to_text(Fraction(v, denominator)) for v in numerators]
 
 
 def _part(data: Any, dimension: int, place: str) -> Polyhedron:

@@ -65,6 +65,12 @@ def ceil_float(value: Fraction) -> float:
     return -floor_float(-value)
 
 
+def to_text(value: Fraction) -> str:
+    """``p`` or ``p/q``; unlike ``str`` for any number of digits (Python refuses to print more than 4300)."""
+    numerator = str(fmpz(value.numerator))
+    return numerator if value.denominator == 1 else f"{numerator}/{fmpz(value.denominator)!s}"
+
+
 def common_denominator(values: Iterable[Fraction]) -> int:
     """The least common multiple of the denominators (1 for no values)."""
     return math.lcm(*{value.denominator for value in values})

@@ -26,8 +26,8 @@ from verifier.formats.domains import domain_of
 from verifier.formats.errors import InputError
 from verifier.formats.expression import LinearExpression
 from verifier.formats.vnnlib import Property, parse_property
-from verifier.kernel.certificate import MAGIC, InvalidCertificate
-from verifier.kernel.domain import Ball
+from verifier.kernel.certificate import MAGIC, InvalidCertificate, decompress
+from verifier.kernel.domain import Ball, Polytope
 from verifier.kernel.network import Network
 from verifier.kernel.partition import FACET, MULTIPLIERS, NEIGHBOUR
 from verifier.kernel.polyhedron import Box, HalfSpace
@@ -188,6 +188,21 @@ def test_a_count_in_a_ball() -> None:
                         (["pieces", 0, "centre"], ["0", "1/2"]), (["pieces", 0, "empty"], True)):
         with pytest.raises(InvalidCertificate):
             confirmed(put_together(changed(header, path, value), proofs), network)
+
+
+def test_numbers_of_any_length() -> None:
+    """Beyond the 4300 digits that Python's own conversions allow."""
+    region = Region(ABSOLUTE, Box.from_bounds([F(1, 7**9000)], [F(3**9999)]))
+    stream = io.BytesIO()
+    reach(region.network, region.box, certificate=stream)
+    proved = confirmed(stream.getvalue(), ABSOLUTE)
+    assert isinstance(proved, ProvedCells)
+    assert proved.claims[0].domain == Polytope(region.box)
+    thin = Region(ABSOLUTE, Box.from_bounds([F(1, 7**9000)], [F(1, 7**8999)]))
+    piece = partition_proof(thin, list(Propagation(thin).cells()))
+    assert len(b"".join(map(decompress, piece.frames))) > 7000
+    write_cells(stream := io.BytesIO(), ABSOLUTE, thin.box, Counted.AFFINE, 2, [piece], {})
+    assert isinstance(confirmed(stream.getvalue(), ABSOLUTE), ProvedCells)
 
 
 def test_counts_speak_of_one_piece() -> None:
