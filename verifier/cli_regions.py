@@ -182,6 +182,8 @@ def _around(network: Network, data: Path, radius: Fraction, norm: Norm, output: 
 
     started = time.monotonic()
     points = _points(data, network.inputs)
+    for point in points[:1]:
+        _ball(point, radius, norm)
     with contextlib.ExitStack() as stack:
         file = None if output is None else stack.enter_context(NewFile(output))
         executor = stack.enter_context(processes(jobs)) if jobs > 1 else None

@@ -162,6 +162,8 @@ def convex_domain(network: Network, domain: RegionDomain) -> Domain:
         domain, rows = pieces[0].domain, input_rows(pieces[0])
     if domain.dimension != network.inputs:
         raise InputError(f"the network has {network.inputs} inputs, the domain {domain.dimension} coordinates")
+    if any(row.strict for row in rows):
+        raise InputError("a domain has half-spaces that are not strict, received a strict one")
     return domain if isinstance(domain, Ball) else Polytope(domain, rows)
 
 

@@ -218,6 +218,7 @@ class _Picture:
         outline = patches.Circle((x, y), r, **style) if ball.norm == "2" else patches.Polygon(corners, **style)
         self._axes.add_patch(outline)
         self._axes.set_aspect("equal")
+        self._axes.locator_params(axis="x", nbins=6)  # the axis is short now
 
     def _draw_counterexample(self) -> list[Any]:
         if self._spot is None:
