@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import verifier
 from tests import tiny
 from tests.engines.test_propagate import cube, modular
 from tests.strategies import random_network
@@ -153,6 +154,8 @@ def test_wrong_use(capsys, arguments, message):
 
 
 def test_python_functions():
+    assert verifier.regions is regions  # not a module of that name
+    assert verifier.count_regions is count_regions
     assert count_regions(NETWORK, cube(2)).text == "73"
     assert count_regions(NETWORK, cube(2), kind="linear").lower == 51
     assert count_regions(NETWORK, kind=RegionKind.AFFINE).is_exact
