@@ -11,9 +11,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from verifier.api import Progress, check, verify
     from verifier.certificates import ProvedRanges
+    from verifier.counting import (
+        Surroundings,
+        around,
+        certify_regions,
+        count_all_regions,
+        count_regions,
+        region_bound,
+        regions,
+    )
     from verifier.formats.errors import InputError
     from verifier.formats.onnx import LoadedNetwork, read_network
     from verifier.formats.vnnlib import Property, parse_property, read_property
+    from verifier.geometry.ball import Ball
     from verifier.geometry.polytope import Polyhedron
     from verifier.geometry.union import UnionOfPolyhedra
     from verifier.kernel.certificate import InvalidCertificate
@@ -25,25 +35,30 @@ if TYPE_CHECKING:
     from verifier.preimages import InputSet, counterexamples, preimage
     from verifier.properties.cells import Counted, ProvedCells
     from verifier.properties.output_range import Extremum, Kind, Range
+    from verifier.properties.regions import RegionCount, RegionCounts, RegionKind
     from verifier.properties.safety import Outcome, Statistics, Verdict, Witness
     from verifier.sets import Reach, output_range, reach
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Box", "Counted", "Extremum", "HalfSpace", "InputError", "InputSet", "InvalidCertificate", "Kind", "Layer",
+    "Ball", "Box", "Counted", "Extremum", "HalfSpace", "InputError", "InputSet", "InvalidCertificate", "Kind", "Layer",
     "LoadedNetwork", "Matrix", "Network", "Outcome", "Polyhedron", "Progress", "Property", "ProvedCells",
-    "ProvedRanges", "Query", "Range", "Reach", "Statistics", "UnionOfPolyhedra", "Verdict", "Witness", "check",
-    "counterexamples", "draw_partition", "draw_set", "output_range", "parse_property", "preimage", "reach",
-    "read_network", "read_property", "verify",
+    "ProvedRanges", "Query", "Range", "Reach", "RegionCount", "RegionCounts", "RegionKind", "Statistics",
+    "Surroundings", "UnionOfPolyhedra", "Verdict", "Witness", "around", "certify_regions", "check",
+    "count_all_regions", "count_regions", "counterexamples", "draw_partition", "draw_set", "output_range",
+    "parse_property", "preimage", "reach", "read_network", "read_property", "region_bound", "regions", "verify",
 ]
 
 _HOMES = {
     "verifier.api": ("Progress", "check", "verify"),
     "verifier.certificates": ("ProvedRanges",),
+    "verifier.counting": ("Surroundings", "around", "certify_regions", "count_all_regions", "count_regions",
+                          "region_bound", "regions"),
     "verifier.formats.errors": ("InputError",),
     "verifier.formats.onnx": ("LoadedNetwork", "read_network"),
     "verifier.formats.vnnlib": ("Property", "parse_property", "read_property"),
+    "verifier.geometry.ball": ("Ball",),
     "verifier.geometry.polytope": ("Polyhedron",),
     "verifier.geometry.union": ("UnionOfPolyhedra",),
     "verifier.kernel.certificate": ("InvalidCertificate",),
@@ -55,6 +70,7 @@ _HOMES = {
     "verifier.preimages": ("InputSet", "counterexamples", "preimage"),
     "verifier.properties.cells": ("Counted", "ProvedCells"),
     "verifier.properties.output_range": ("Extremum", "Kind", "Range"),
+    "verifier.properties.regions": ("RegionCount", "RegionCounts", "RegionKind"),
     "verifier.properties.safety": ("Outcome", "Statistics", "Verdict", "Witness"),
     "verifier.sets": ("Reach", "output_range", "reach"),
 }

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from verifier.cli_regions import regions_command
 from verifier.cli_sets import AllCounterexamples, range_command, reach_command, tell_sets
 from verifier.console import (
     CONTRADICTED,
@@ -126,6 +127,7 @@ def commands() -> None:
 
 commands.add_command(reach_command)
 commands.add_command(range_command)
+commands.add_command(regions_command)
 
 
 @commands.command()

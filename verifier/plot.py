@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from verifier.formats.errors import InputError
+from verifier.geometry.ball import Ball
 from verifier.geometry.polytope import Polyhedron
 from verifier.geometry.union import UnionOfPolyhedra
 from verifier.kernel.rational import Matrix, nearest_float
@@ -54,6 +55,8 @@ class Marks:
     title: str = ""
     names: Mapping[int, str] = field(default_factory=dict)
     """Names of coordinates for the axes; others are numbered."""
+    ball: Ball | None = None
+    """A ball of the plane of the picture, drawn as its outline."""
 
 
 @dataclass
@@ -173,6 +176,7 @@ class _Picture:
 
     def write(self) -> None:
         """Add the marks and save the file."""
+        self._draw_ball()
         legend = [*self._draw_unsafe(), *self._draw_counterexample()]
         if legend:
             self._figure.legend(handles=legend, loc="outside lower center", ncols=len(legend), frameon=False)
@@ -200,6 +204,21 @@ class _Picture:
         shown = shapes.polygons or shapes.segments or shapes.points
         return [self._matplotlib.patches.Patch(facecolor=(0.84, 0.15, 0.16, 0.12), edgecolor=_UNSAFE, hatch="///",
                                                label="unsafe" if shown else "unsafe (outside of the picture)")]
+
+    def _draw_ball(self) -> None:
+        ball = self._marks.ball
+        if ball is None:
+            return
+        x, y = map(nearest_float, ball.centre)
+        r = nearest_float(ball.radius)
+        patches, style = self._matplotlib.patches, {"fill": False, "edgecolor": "black", "linewidth": 1.6, "zorder": 3}
+        corners = [(x - r, y), (x, y - r), (x + r, y), (x, y + r)]
+        if ball.norm == "inf":
+            corners = [(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)]
+        outline = patches.Circle((x, y), r, **style) if ball.norm == "2" else patches.Polygon(corners, **style)
+        self._axes.add_patch(outline)
+        self._axes.set_aspect("equal")
+        self._axes.locator_params(axis="x", nbins=6)  # the axis is short now
 
     def _draw_counterexample(self) -> list[Any]:
         if self._spot is None:

@@ -20,8 +20,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol
 
-import numpy as np
-
 from verifier.engines.lp_cells import LpCell
 from verifier.engines.lp_walk import LpWalk, OpenRows
 from verifier.engines.propagate import Cell, MapExecutor, Propagation, Region, Representation
@@ -52,14 +50,7 @@ class Batch:
                 yield self.propagation.lp_cell(self.found[number])
             return
         for number in range(len(self)) if chosen is None else chosen.tolist():
-            yield from self.propagation.vertex_cells(_only(self.found, number))
-
-
-def _only(found: FloatCells, number: int) -> FloatCells:
-    span = slice(int(found.start[number]), int(found.start[number + 1]))
-    return FloatCells(found.signs[number:number + 1], found.table[number:number + 1],
-                      np.array([0, span.stop - span.start]), found.x[:, span], found.radius[span],
-                      found.incidence[span])
+            yield self.propagation.vertex_cell(self.found, number)
 
 
 class Visit(Protocol):

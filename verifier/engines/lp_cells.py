@@ -15,9 +15,10 @@ Only rows that may bound the cell are kept: a row that a program proves redundan
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flint import fmpz_mat
@@ -57,30 +58,52 @@ def chart_box(chart: Chart) -> Box:
                tuple(Fraction(1) if b else None for b in chart.bounded))
 
 
-def root(chart: Chart) -> LpCell:
+Finder = Callable[[tuple[Row, ...]], Homogeneous | None]
+"""A point at which all rows are positive, or None when there is none."""
+
+
+def root(chart: Chart, find: Finder) -> LpCell:
     """The domain."""
     rows = tuple(tuple(-v for v in row) for row in chart.rows)
-    start = _interior(rows, chart_box(chart))
+    start = find(rows)
     assert start is not None, "a chart makes its domain full-dimensional"
     return LpCell(b"", rows, chart.facets, (start,))
 
 
-def walk_exactly(layers: tuple[Layer, ...], chart: Chart, maps: ExactMaps, cells: list[LpCell]) -> Iterator[LpCell]:
-    """All finished cells below the given ones, depth-first."""
-    box = chart_box(chart)
-    units = [(k, i, bool(layer.has_phase[i])) for k, layer in enumerate(layers) for i in range(layer.units)]
-    stack = list(cells)
-    while stack:
-        cell = stack.pop()
+class ExactWalk:
+    """A walk over all cells below the given ones (default: the domain), depth-first; iterate over it.
+
+    ``stack`` holds the cells that are open.  ``find`` may look for points in a smaller open convex set, to which the
+    domain is then cut down: what has no point there is no cell, and all points of the cells lie in it.
+    """
+
+    def __init__(self, layers: tuple[Layer, ...], chart: Chart, maps: ExactMaps, cells: Sequence[LpCell] | None = None,
+                 find: Finder | None = None) -> None:
+        self._box = chart_box(chart)
+        self._find = find or partial(interior_point, box=self._box)
+        self._maps = maps
+        self._units = [(k, i, bool(layer.has_phase[i])) for k, layer in enumerate(layers) for i in range(layer.units)]
+        self.stack = [root(chart, self._find)] if cells is None else list(cells)
+
+    def __iter__(self) -> Iterator[LpCell]:
+        while self.stack:
+            cell = self.step()
+            if cell is not None:
+                yield cell
+
+    def step(self) -> LpCell | None:
+        """Deal with one unit of the cell on top of the stack; the cell when it is finished."""
+        cell = self.stack.pop()
         number = len(cell.signs)
-        if number == len(units):
-            yield cell
-            continue
-        layer, unit, phase = units[number]
+        if number == len(self._units):
+            return cell
+        layer, unit, phase = self._units[number]
         if not phase:
-            stack.append(_with(cell, b"\1"))
-            continue
-        stack.extend(parts(cell, maps.row(layer, unit, cell.signs), number, box))
+            self.stack.append(_with(cell, b"\1"))
+        else:
+            row = self._maps.row(layer, unit, cell.signs)
+            self.stack.extend(parts(cell, row, number, self._box, self._find))
+        return None
 
 
 def is_combination(row: Row, rows: Sequence[Row]) -> bool:
@@ -100,8 +123,8 @@ def _with(cell: LpCell, sign: bytes) -> LpCell:
     return LpCell(cell.signs + sign, cell.rows, cell.facets, cell.points)
 
 
-def parts(cell: LpCell, row: Row, number: int, box: Box) -> list[LpCell]:
-    """The one or two parts that the function makes of the cell."""
+def parts(cell: LpCell, row: Row, number: int, box: Box, find: Finder) -> list[LpCell]:
+    """The one or two parts that the function makes of the cell, which lies in the box."""
     if not any(row[:-1]):
         return [_with(cell, b"\1" if row[-1] > 0 else b"\0")]
     only = _sign_on_box(row, box)
@@ -115,7 +138,7 @@ def parts(cell: LpCell, row: Row, number: int, box: Box) -> list[LpCell]:
         oriented = row if sign > 0 else opposite
         points = [p for p in cell.points if value(oriented, p) > 0]
         if not points:
-            inside = _interior((*cell.rows, oriented), box)
+            inside = find((*cell.rows, oriented))
             if inside is None:
                 continue
             points = [inside]
@@ -136,7 +159,7 @@ def _sign_on_box(row: Row, box: Box) -> int:
     return 1 if row[-1] >= reach else -1 if -row[-1] >= reach else 0
 
 
-def _interior(rows: tuple[Row, ...], box: Box) -> Homogeneous | None:
+def interior_point(rows: tuple[Row, ...], box: Box) -> Homogeneous | None:
     """A point where all rows are positive, inside the box, or None when there is none."""
     if not rows or not rows[0][:-1]:
         return primitive((*(0 for _ in box.lower), 1))

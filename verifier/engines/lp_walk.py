@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
-from verifier.engines.lp_cells import LpCell, chart_box, is_combination, parts, root, walk_exactly
+from verifier.engines.lp_cells import ExactWalk, LpCell, chart_box, interior_point, is_combination, parts, root
 from verifier.geometry import programs_compiled as compiled
 from verifier.geometry.chart import Homogeneous, Row, integral
 from verifier.geometry.filtered_network import Indices
@@ -51,6 +52,7 @@ class LpWalk:
         self.statistics = Statistics()
         chart, layers = space.chart, space.layers
         self._box = chart_box(chart)
+        self._find = partial(interior_point, box=self._box)
         # the bounds of the box are in the compiled code, not among its rows
         self._domain = [f for f, row in enumerate(chart.rows) if (sum(map(abs, row[:-1])), row[-1]) != (1, -1)]
         self._units = [(k, i) for k, layer in enumerate(layers) for i in range(layer.units)]
@@ -60,15 +62,19 @@ class LpWalk:
         self._waiting = list(start or ())
         self._exact: Iterator[LpCell] | None = None  # cells below parts that are walked exactly
         if start is None:
-            domain = root(chart)
+            domain = root(chart, self._find)
             compiled.load(space.plan, self._work, np.array(self._domain, dtype=np.int64), 0)
             inside = self._inside(domain.points[0]) if chart.dimension and layers and all(chart.bounded) else None
             if inside is None:
-                self._exact = walk_exactly(layers, chart, space.maps, [domain])
+                self._exact = iter(ExactWalk(layers, chart, space.maps, [domain]))
                 self.settled = False
             else:
                 self._waiting.append(OpenRows(b"", (), inside))
             self._work.counters[compiled.ACTIVE] = 0
+
+    def push(self, cells: Sequence[OpenRows]) -> None:
+        """Add subtrees; the last is walked first."""
+        self._waiting.extend(cells)
 
     @property
     def finished(self) -> bool:
@@ -155,7 +161,7 @@ class LpWalk:
                 return
         counters[compiled.WORK] += EXACT_WORK
         cell = self._cell(signs)
-        found = parts(cell, row, number, self._box)
+        found = parts(cell, row, number, self._box, self._find)
         if len(found) == 1:
             counters[compiled.ANSWER] = compiled.POSITIVE if found[0].signs[-1] else compiled.NEGATIVE
             return
@@ -172,7 +178,7 @@ class LpWalk:
         counters[compiled.ANSWER] = (compiled.NEGATIVE_FIRST if len(kept) == 2 else compiled.DROP if not kept
                                      else compiled.ONLY_POSITIVE if kept[0] else compiled.ONLY_NEGATIVE)
         if thin:
-            self._exact = walk_exactly(self.space.layers, self.space.chart, self.space.maps, thin)
+            self._exact = iter(ExactWalk(self.space.layers, self.space.chart, self.space.maps, thin))
 
     def _minimal_at_vertex(self, row: Row, signs: bytes) -> bool:
         """Whether the loop's last basis proves, exactly, that the function is nonnegative on its cell: ties end so."""

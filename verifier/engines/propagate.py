@@ -261,7 +261,8 @@ class Propagation:
             batch = walk.step()
             self.statistics = walk.statistics
             if batch is not None:
-                yield from self.vertex_cells(batch)
+                for c in range(len(batch.signs)):
+                    yield self.vertex_cell(batch, c)
             if progress is not None:
                 progress(walk.cells)
 
@@ -323,27 +324,26 @@ class Propagation:
                 facets.append(UnitFacet(layer, label - int(first[layer])))
         return Cell(found.signs + self.trailing, tuple(facets), self.maps, self.domain, found)
 
-    def vertex_cells(self, batch: FloatCells) -> Iterator[Cell]:
-        """The cells that a walk by vertices found."""
+    def vertex_cell(self, batch: FloatCells, c: int) -> Cell:
+        """Cell number ``c`` of a batch that a walk by vertices found."""
         plan = self.space.plan
         domain = len(self.chart.rows)
-        for c, signs in enumerate(batch.signs):
-            span = slice(int(batch.start[c]), int(batch.start[c + 1]))
-            incidence = batch.incidence[span]
-            used = np.bitwise_or.reduce(incidence, axis=0).tolist() if len(incidence) else []
-            bits = [64 * k + b for k, word in enumerate(used) for b in range(64) if word >> b & 1]
-            numbers = tuple(int(batch.table[c, bit]) for bit in bits)
-            facets: list[Facet] = []
-            for number in numbers:
-                if number < domain:
-                    facets.append(self.chart.facets[number])
-                else:
-                    layer = int(np.searchsorted(plan.first, number, side="right")) - 1
-                    facets.append(UnitFacet(layer, number - int(plan.first[layer])))
-            on = tuple(tuple(i for i, bit in enumerate(bits) if words[bit >> 6] >> (bit & 63) & 1)
-                       for words in incidence.tolist())
-            body = _VertexBody(batch.x[:, span], batch.radius[span], on, self.space, numbers)
-            yield Cell(signs.tobytes() + self.trailing, tuple(facets), self.maps, self.domain, body)
+        span = slice(int(batch.start[c]), int(batch.start[c + 1]))
+        incidence = batch.incidence[span]
+        used = np.bitwise_or.reduce(incidence, axis=0).tolist() if len(incidence) else []
+        bits = [64 * k + b for k, word in enumerate(used) for b in range(64) if word >> b & 1]
+        numbers = tuple(int(batch.table[c, bit]) for bit in bits)
+        facets: list[Facet] = []
+        for number in numbers:
+            if number < domain:
+                facets.append(self.chart.facets[number])
+            else:
+                layer = int(np.searchsorted(plan.first, number, side="right")) - 1
+                facets.append(UnitFacet(layer, number - int(plan.first[layer])))
+        on = tuple(tuple(i for i, bit in enumerate(bits) if words[bit >> 6] >> (bit & 63) & 1)
+                   for words in incidence.tolist())
+        body = _VertexBody(batch.x[:, span], batch.radius[span], on, self.space, numbers)
+        return Cell(batch.signs[c].tobytes() + self.trailing, tuple(facets), self.maps, self.domain, body)
 
 
 def count_subtree(region: Region, unit: OpenCell | OpenRows) -> tuple[int, list[OpenCell] | list[OpenRows]]:

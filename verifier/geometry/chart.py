@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import NamedTuple
 
 from flint import fmpz_mat
@@ -66,6 +67,30 @@ class Chart:
         column = self.table * fmpz_mat(len(u), 1, list(u))
         *x, q = (int(v) for v in column.entries())
         return tuple(Fraction(v, q) for v in x)
+
+    @cached_property
+    def _scales(self) -> tuple[tuple[int, Fraction, Fraction], ...]:
+        """For every coordinate ``(i, scale, shift)`` with ``x_i = scale u_j + shift``."""
+        found: dict[int, tuple[int, Fraction, Fraction]] = {}
+        for i, row in enumerate(self.table.tolist()[:-1]):
+            used = [j for j, v in enumerate(row[:-1]) if v]
+            if len(used) == 1:
+                found[used[0]] = (i, Fraction(int(row[used[0]]), self.denominator),
+                                  Fraction(int(row[-1]), self.denominator))
+        return tuple(found[j] for j in range(self.dimension))
+
+    def coordinates(self, x: Sequence[Fraction]) -> Point:
+        """The chart coordinates of a point of the affine hull: every one is an input, moved and scaled."""
+        return tuple((x[i] - shift) / scale for i, scale, shift in self._scales)
+
+    def over_inputs(self, function: Sequence[Fraction | int]) -> tuple[Point, Fraction]:
+        """``(normal, constant)`` with ``normal . x + constant = function . (u, 1)`` on the affine hull."""
+        normal = [Fraction(0)] * (self.table.nrows() - 1)
+        constant = Fraction(function[-1])
+        for a, (i, scale, shift) in zip(function, self._scales, strict=False):
+            normal[i] = a / scale
+            constant -= normal[i] * shift
+        return tuple(normal), constant
 
     def linear(self) -> tuple[list[list[Fraction]], list[Fraction]]:
         """``(basis, origin)``: rows of the n x k matrix and the n coordinates of the origin."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from verifier.geometry.chart import Chart
-from verifier.kernel.cell_maps import CellMaps, Signs
+from verifier.kernel.cell_maps import CellMaps, Signs, primitive
 from verifier.kernel.network import Layer
 from verifier.kernel.rational import Point
 
@@ -24,3 +24,8 @@ class ExactMaps(CellMaps):
         table, d = self.output_table(signs)
         rows = [[Fraction(int(v), d) for v in row] for row in table.tolist()[:-1]]
         return tuple(tuple(row[:-1]) for row in rows), tuple(row[-1] for row in rows)
+
+    def key(self, signs: Signs) -> tuple[int, ...]:
+        """The map of :meth:`outputs` as primitive integers: equal exactly for equal maps."""
+        table, d = self.output_table(signs)
+        return primitive([*map(int, table.entries()[:-table.ncols()]), int(d)])

@@ -1,0 +1,238 @@
+"""``verifier regions`` as typed, and the functions behind it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import random
+from fractions import Fraction as F
+from pathlib import Path
+
+import pytest
+
+import verifier
+from tests import tiny
+from tests.engines.test_propagate import cube, modular
+from tests.strategies import random_network
+from verifier import api, cli
+from verifier.certificates import piece_proof
+from verifier.counting import (
+    around,
+    certify_regions,
+    convex_domain,
+    count_all_regions,
+    count_regions,
+    region_bound,
+    region_walk,
+    regions,
+)
+from verifier.engines.ball_proof import ball_frames
+from verifier.formats.errors import InputError
+from verifier.formats.onnx import read_network
+from verifier.formats.vnnlib import parse_property
+from verifier.geometry.ball import Ball
+from verifier.kernel import domain as proved_domain
+from verifier.kernel.certificate import InvalidCertificate
+from verifier.kernel.polyhedron import Box
+from verifier.properties.regions import RegionCount, RegionKind, conclude
+from verifier.region_picture import draw_regions, sliced
+
+MODELS = Path(__file__).parents[1] / "models"
+NETWORK = modular((2, 5, 5, 5, 1), 7)
+
+
+@pytest.fixture(autouse=True)
+def family(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tiny.write_family(tmp_path)
+
+
+def run(capsys, *arguments):
+    code = cli.run(("regions", *arguments))
+    out, err = capsys.readouterr()
+    return code, out.splitlines(), err
+
+
+def test_all_three_counts_are_said(capsys):
+    for arguments in ((), ("--box", "-1:1"), ("--center", "0", "--radius", "1/3", "--norm", "2"),
+                      ("--spec", "strict.vnnlib")):
+        code, lines, err = run(capsys, "abs.onnx", *arguments)
+        assert (code, err) == (0, "")
+        assert lines[:4] == ["2", "activation regions: 2", "linear regions: 2", "affine pieces: 2"]
+    code, lines, _ = run(capsys, "abs.onnx", "--box", "0:1", "--kind", "linear", "--json")
+    data = json.loads("\n".join(lines))
+    assert (code, data["kind"], data["finished"], data["lower"], data["upper"]) == (0, "linear", True, "1", "1")
+
+
+def test_bounds_only_and_out_of_time(capsys):
+    code, lines, _ = run(capsys, "abs.onnx", "--bounds-only")
+    assert (code, lines[0]) == (0, "1..2")  # two units, one hyperplane
+    code, lines, _ = run(capsys, str(MODELS / "advisory.onnx"), "--timeout", "0.000001", "--kind", "linear")
+    lower, upper = lines[0].split("..")
+    assert code == 3
+    assert int(lower) < int(upper)
+    code, lines, _ = run(capsys, "abs.onnx", "--bounds-only", "--json")
+    assert json.loads("\n".join(lines))["changing_units"] == [2, 0]
+
+
+def test_files(capsys):
+    code, lines, _ = run(capsys, "abs.onnx", "--box", "-1:1", "--output", "r.jsonl", "--graph", "g.txt")
+    assert (code, lines[4:6]) == (0, ["output: r.jsonl", "graph: g.txt"])
+    found = [json.loads(line) for line in Path("r.jsonl").read_text().splitlines()]
+    assert {json.dumps(one["map"]["weight"]) for one in found} == {'[["1"]]', '[["-1"]]'}
+    assert [one["volume"] for one in found] == ["1", "1"]
+    assert {one["pattern"][0] for one in found} == {"10", "01"}
+    assert [one["neighbours"] for one in found] == [[1], [0]]
+    assert Path("g.txt").read_text() == "0 1\n"
+    run(capsys, "abs.onnx", "--kind", "affine", "--output", "r.jsonl")
+    assert [len(json.loads(line)["cells"]) for line in Path("r.jsonl").read_text().splitlines()] == [1, 1]
+
+
+@pytest.mark.parametrize(("domain", "axes", "fixed", "colour"), [
+    (cube(5, F(1, 4)), (0, 1), {}, "map"), (Ball((F(0),) * 5, F(1, 4), "2"), (0, 1), {}, "pattern"),
+    (Ball((F(0),) * 5, F(1, 4), "1"), (4, 2), {}, "gradient"), (cube(5), (3, 1), {0: F(1, 2), 2: F(-1)}, "gradient")])
+def test_pictures_of_slices(domain, axes, fixed, colour):
+    pytest.importorskip("matplotlib", reason="pictures are an optional extra")
+    network = read_network(MODELS / "advisory.onnx").network
+    draw_regions(network, convex_domain(network, domain), Path("p.svg"), axes, fixed, colour)
+    picture = Path("p.svg").read_text()
+    assert "<svg" in picture
+    plane, within = sliced(network, convex_domain(network, domain), axes, fixed)
+    x = tuple(F(1, 8) if i in axes else fixed.get(i, F(0)) for i in range(5))
+    assert plane.evaluate((F(1, 8), F(1, 8))) == network.evaluate(x)
+    assert within.box == Box.from_bounds([domain.box.lower[i] if isinstance(domain, Ball) else domain.lower[i]
+                                          for i in axes], [F(1, 4) if fixed == {} else F(1)] * 2)
+
+
+def test_pictures_that_cannot_be():
+    network = read_network(MODELS / "advisory.onnx").network
+    for domain, fixed, message in (
+            (None, {}, "a value for input 2"), (None, {2: F(0), 3: F(0), 4: F(0)}, "a bounded domain"),
+            (cube(5), {1: F(0)}, r"inputs \[1\] cannot be fixed"), (cube(5), {2: F(2)}, "outside of the domain"),
+            (Ball((F(0),) * 5, F(1), "2"), {2: F(1)}, "through its centre")):
+        with pytest.raises(InputError, match=message):
+            sliced(network, convex_domain(network, domain), (0, 1), fixed)
+
+
+def test_around_points(capsys):
+    Path("points.csv").write_text("x\n0.25\n-1/3\n0\n")
+    code, lines, _ = run(capsys, "abs.onnx", "--around", "points.csv", "--radius", "0.3", "--norm", "2")
+    assert (code, lines[0]) == (0, "3")
+    rows = list(csv.DictReader(io.StringIO("\n".join(lines[1:]))))
+    assert [row["activation_lower"] for row in rows] == ["2", "1", "2"]
+    assert [row["linear_upper"] for row in rows] == ["2", "1", "2"]
+    assert [row["activation_distance_squared"] for row in rows] == ["1/16", "1/9", "0"]
+    assert [row["linear_distance_squared"] for row in rows] == ["1/16", "1/9", "0"]
+    assert [row["upper_bound"] for row in rows] == ["2", "1", "2"]
+    code, lines, _ = run(capsys, "abs.onnx", "--around", "points.csv", "--radius", "0.3", "--norm", "1", "--output",
+                         "o.csv", "--json")
+    data = json.loads("\n".join(lines))
+    assert (code, data["points"][0]["distances"]) == (0, {"activation": "1/4", "linear": "1/4"})
+    assert Path("o.csv").read_text().startswith("x0,activation_lower")
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("--box", "0:1", "--center", "0", "--radius", "1", "--norm", "2"), "at most one of --spec, --box and --center"),
+    (("--center", "0"), "--center needs --radius and --norm"),
+    (("--radius", "1"), "--radius and --norm go with --center"),
+    (("--center", "0,0", "--radius", "1", "--norm", "2"), "--center: 1 numbers, one for each input"),
+    (("--center", "0", "--radius", "0", "--norm", "2"), "--radius: a number greater than 0 was required"),
+    (("--center", "x", "--radius", "1", "--norm", "2"), "--center: a number such as"),
+    (("--around", "missing.csv", "--radius", "1", "--norm", "2"), "missing.csv: a readable CSV file"),
+    (("--around", "missing.csv"), "--around goes with --radius and --norm"),
+    (("--around", "a.csv", "--radius", "1", "--norm", "2", "--graph", "g"), "--around goes without --graph"),
+    (("--bounds-only", "--graph", "g"), "--bounds-only writes no files"),
+    (("--plot", "p.svg"), "a picture of the coordinates [0, 1] needs a set that has them"),
+    (("--plot", "p.doc"), "a picture is a file that ends in"),
+    (("--kind", "curved"), "is not one of"),
+])
+def test_wrong_use(capsys, arguments, message):
+    code, lines, err = run(capsys, "abs.onnx", *arguments)
+    assert (code, lines) == (2, [])
+    assert message in err
+
+
+def test_python_functions():
+    assert verifier.regions is regions  # not a module of that name
+    assert verifier.count_regions is count_regions
+    assert count_regions(NETWORK, cube(2)).text == "73"
+    assert count_regions(NETWORK, cube(2), kind="linear").lower == 51
+    assert count_regions(NETWORK, kind=RegionKind.AFFINE).is_exact
+    assert count_all_regions(NETWORK, cube(2), most=10).linear is None
+    assert len(list(regions(NETWORK, cube(2), kind="linear"))) == 51
+    assert region_bound(NETWORK, cube(2)).refined >= 73
+    (one,) = around(NETWORK, [(F(1, 7), F(1, 5))], F(1, 100), "inf")
+    assert one.counts.activation.lower <= one.bound
+    with pytest.raises(InputError, match="a kind is"):
+        count_regions(NETWORK, kind="curved")
+    with pytest.raises(InputError, match="the network has 2 inputs, the domain 3"):
+        count_regions(NETWORK, Ball((F(0),) * 3, F(1), "2"))
+    text = ("(declare-const X_0 Real)(declare-const X_1 Real)(declare-const Y_0 Real)"
+            "(assert (or (and (<= X_0 1) (>= X_0 0)) (and (<= X_1 1) (>= X_1 0))))")
+    with pytest.raises(InputError, match="one convex domain, received a union of 2"):
+        count_regions(NETWORK, parse_property(text))
+
+
+def test_a_bracket_closes():
+    told = []
+    counts = conclude(5, 3, 4, 2)
+    assert (counts.activation.text, counts.linear.text, counts.affine.text) == ("5..8", "2..7", "2..5")
+    assert conclude(5, 0, 4, 2).linear == RegionCount(RegionKind.LINEAR, 4, 4)
+    with pytest.raises(ValueError, match="lower <= upper"):
+        RegionCount(RegionKind.LINEAR, 4, 3)
+    stopped = count_all_regions(NETWORK, cube(2), timeout=1e-9, progress=told.append)
+    assert stopped.activation.lower <= 73 <= stopped.activation.upper
+    assert stopped.linear.lower <= 51 <= stopped.linear.upper
+
+
+@pytest.mark.parametrize("kind", ["activation", "linear", "affine"])
+def test_a_count_with_its_certificate(capsys, kind):
+    for arguments in ((), ("--box", "-1:1/2"), ("--center", "1/8", "--radius", "1/3", "--norm", "2"),
+                      ("--spec", "strict.vnnlib")):
+        code, lines, err = run(capsys, "abs.onnx", *arguments, "--kind", kind, "--certificate", "c.cert")
+        assert (code, lines[0], err) == (0, "2", "")
+        assert "certificate: c.cert" in lines
+        spec = ["strict.vnnlib"] if "--spec" in arguments else []
+        code = cli.run(["check", "c.cert", "abs.onnx", *spec])
+        out, _ = capsys.readouterr()
+        assert (code, out.splitlines()[0]) == (0, "2")
+
+
+def test_certificates_of_counts_in_balls():
+    """Degenerate networks: lines through the centre, tangent ones, faces that only touch; all three kinds."""
+    for seed in range(30):
+        rng = random.Random(seed)
+        network = random_network(rng, seed % 4 > 0, inputs=rng.choice((1, 2, 2, 3)))
+        centre = tuple(F(rng.randint(-2, 2), 2) for _ in range(network.inputs))
+        ball = Ball(centre, F(rng.choice((1, 2, 3)), 2), rng.choice(("1", "2", "2", "inf")))
+        counts = count_all_regions(network, ball)
+        for kind in RegionKind:
+            stream = io.BytesIO()
+            certify_regions(network, ball, kind, stream)
+            stream.seek(0)
+            proved = api.check(stream, network)
+            found = counts.of(kind)
+            assert (proved.lower, proved.upper) == (found.lower, found.upper), (seed, kind)
+
+
+def test_a_wrong_list_of_cells_has_no_proof_in_a_ball():
+    """A dropped cell leaves a facet without a neighbour; a doubled one has a pattern twice; a moved radius is told."""
+    ball = Ball((F(0), F(0)), F(1), "2")
+    walk = region_walk(NETWORK, ball)
+    cells = list(walk.cells())
+
+    def proof(frames, radius=F(1)):
+        return piece_proof(NETWORK, len(NETWORK.layers), proved_domain.Ball(ball.centre, radius, 2), frames)
+
+    frames = list(ball_frames(walk, cells))
+    assert proof(frames).theorem.claim.complete
+    with pytest.raises(KeyError):
+        list(ball_frames(walk, cells[1:]))
+    for wrong in (F(1, 2), F(2)):
+        with pytest.raises(InvalidCertificate):
+            proof(frames, wrong)
+    with pytest.raises(InvalidCertificate):
+        proof(list(ball_frames(walk, [*cells, cells[0]])))
+    with pytest.raises(InvalidCertificate):
+        proof(frames[:1])

@@ -1,0 +1,84 @@
+"""Pictures of regions: two inputs of a network, the others held fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from fractions import Fraction
+from pathlib import Path
+
+from verifier.engines.region_walk import Domain, RegionWalk
+from verifier.formats.errors import InputError
+from verifier.geometry.ball import Ball
+from verifier.geometry.chart import EmptyDomainError
+from verifier.geometry.polytope import Polyhedron
+from verifier.kernel.domain import Polytope
+from verifier.kernel.network import Layer, Network, compose
+from verifier.kernel.polyhedron import Box, HalfSpace
+from verifier.kernel.rational import Matrix
+from verifier.plot import Marks, Tile, draw_partition
+
+COLOURS = ("pattern", "map", "gradient")
+
+
+def draw_regions(network: Network, domain: Domain, path: Path, axes: tuple[int, int], fixed: Mapping[int, Fraction],
+                 colour: str) -> None:
+    """Draw the regions over two inputs, one colour for each activation pattern, affine map or gradient.
+
+    The other inputs have the values in ``fixed``, else those of the centre of the ball, or of the middle of the box.
+    A Euclidean ball is drawn with the cells that meet it.  Raises InputError for values missing or superfluous.
+    """
+    plane, within = sliced(network, domain, axes, fixed)
+    try:
+        walk = RegionWalk(plane, within)
+    except EmptyDomainError as error:
+        raise InputError(f"the plane of the picture: {error}") from None
+    tiles = []
+    for cell in walk.cells():
+        weight, _ = walk.maps.outputs(cell.signs)
+        key: Hashable = {"pattern": cell.signs, "map": walk.maps.key(cell.signs), "gradient": weight}[colour]
+        tiles.append(Tile(Polyhedron.from_points(cell.vertices), key))
+    marks = Marks(names={k: f"X_{axis}" for k, axis in enumerate(axes)},
+                  ball=within if isinstance(within, Ball) else None)
+    draw_partition(tiles, path, (0, 1), marks=marks)
+
+
+def sliced(network: Network, domain: Domain, axes: tuple[int, int], fixed: Mapping[int, Fraction]
+           ) -> tuple[Network, Domain]:
+    """The network and the domain over two inputs, the others held fixed.  Raises InputError, for a domain without
+    bounds in the plane too."""
+    n = network.inputs
+    values: list[Fraction] = []
+    for i in range(n):
+        middle = _middle(domain, i)
+        if i not in axes and i not in fixed and middle is None:
+            raise InputError(f"a picture of a slice needs a value for input {i}, which has no middle")
+        values.append(Fraction(0) if i in axes else fixed.get(i, middle if middle is not None else Fraction(0)))
+    if any(domain.box.lower[i] is None or domain.box.upper[i] is None for i in axes):
+        raise InputError("a picture of regions needs a bounded domain: give a --box or a ball")
+    wrong = sorted(i for i in fixed if i in axes or not 0 <= i < n)
+    if wrong:
+        raise InputError(f"inputs {wrong} cannot be fixed in a picture of the inputs {list(axes)} of {n}")
+    embedding = Layer.affine(Matrix.from_rationals([[int(i == axis) for axis in axes] for i in range(n)], 2),
+                             Matrix.column(values))
+    return compose(network, Network((embedding,))), _cut(domain, axes, values)
+
+
+def _middle(domain: Domain, i: int) -> Fraction | None:
+    lo, hi = domain.box.lower[i], domain.box.upper[i]
+    return None if lo is None or hi is None else (lo + hi) / 2
+
+
+def _cut(domain: Domain, axes: tuple[int, int], values: list[Fraction]) -> Domain:
+    rest = [i for i in range(len(values)) if i not in axes]
+    if isinstance(domain, Ball):
+        if any(values[i] != domain.centre[i] for i in rest):
+            raise InputError("a picture of a slice of a ball goes through its centre: give the fixed inputs its values")
+        return Ball(tuple(domain.centre[i] for i in axes), domain.radius, domain.norm)
+    for i in rest:
+        lo, hi = domain.box.lower[i], domain.box.upper[i]
+        if (lo is not None and values[i] < lo) or (hi is not None and values[i] > hi):
+            raise InputError(f"input {i} is fixed outside of the domain")
+    box = Box(tuple(domain.box.lower[i] for i in axes), tuple(domain.box.upper[i] for i in axes))
+    rows = [HalfSpace(tuple(row.normal[i] for i in axes),
+                      row.offset - sum((row.normal[i] * values[i] for i in rest), Fraction(0))) for row in domain.rows]
+    return Polytope(box, tuple(rows))
