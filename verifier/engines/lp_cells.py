@@ -55,11 +55,10 @@ def value(row: Row, point: Homogeneous) -> int:
 
 def walk_by_lps(layers: tuple[Layer, ...], chart: Chart) -> Iterator[LpCell]:
     """All cells of the layers over the chart's domain, depth-first."""
-    box = Box(tuple(Fraction(-1) if b else None for b in chart.bounded),
-              tuple(Fraction(1) if b else None for b in chart.bounded))
+    box = chart.box
     maps = ExactMaps(layers, chart)
     rows = tuple(tuple(-v for v in row) for row in chart.rows)
-    start = _interior(rows, box)
+    start = interior_point(rows, box)
     assert start is not None, "a chart makes its domain full-dimensional"
     units = [(k, i, bool(layer.has_phase[i])) for k, layer in enumerate(layers) for i in range(layer.units)]
     stack = [LpCell(b"", rows, chart.facets, (start,))]
@@ -93,7 +92,7 @@ def _parts(cell: LpCell, row: Row, number: int, box: Box) -> list[LpCell]:
         oriented = row if sign > 0 else tuple(-v for v in row)
         points = [p for p in cell.points if value(oriented, p) > 0]
         if not points:
-            found = _interior((*cell.rows, oriented), box)
+            found = interior_point((*cell.rows, oriented), box)
             if found is None:
                 continue
             points = [found]
@@ -114,7 +113,7 @@ def _sign_on_box(row: Row, box: Box) -> int:
     return 1 if row[-1] >= reach else -1 if -row[-1] >= reach else 0
 
 
-def _interior(rows: tuple[Row, ...], box: Box) -> Homogeneous | None:
+def interior_point(rows: tuple[Row, ...], box: Box) -> Homogeneous | None:
     """A point where all rows are positive, inside the box, or None when there is none."""
     if not rows or not rows[0][:-1]:
         return primitive((*(0 for _ in box.lower), 1))
