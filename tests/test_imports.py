@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "engines": {"kernel", "solvers", "geometry", "engines"},
     "api": CORE | {"verifier"},
     "sets": CORE | {"verifier"},
+    "radius": CORE | {"verifier"},
 }
 """Layers by what they may import of ours; ``verifier`` is the package itself, that is its version.  All that is not
 listed is the front, which may import everything."""
@@ -45,6 +46,7 @@ THIRD_PARTY = {
     "engines": {"numpy", "flint"},
     "api": set[str](),
     "sets": set[str](),
+    "radius": set[str](),
     "verifier": set[str](),
     "front": set[str](),
 }
@@ -55,7 +57,7 @@ HOME = {
     "cdd": "solvers/cdd.py",
     "pulp": "solvers/pulp.py",
     "matplotlib": "plot.py",
-    "click": ("cli.py", "cli_sets.py", "console.py"),
+    "click": ("cli.py", "cli_radius.py", "cli_sets.py", "console.py"),
     "rich": "progress.py",
 }
 """The only file that may import a library."""

@@ -22,15 +22,16 @@ if TYPE_CHECKING:
     from verifier.kernel.rational import Matrix
     from verifier.properties.output_range import Extremum, Kind, Range
     from verifier.properties.safety import Outcome, Statistics, Verdict, Witness
+    from verifier.radius import Norm, Radius, robustness_radius
     from verifier.sets import Reach, output_range, reach
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Box", "Extremum", "HalfSpace", "InputError", "InvalidCertificate", "Kind", "Layer", "LoadedNetwork", "Matrix",
-    "Network", "Outcome", "Polyhedron", "Progress", "Property", "Query", "Range", "Reach", "Statistics",
-    "UnionOfPolyhedra", "Verdict", "Witness", "check", "output_range", "parse_property", "reach", "read_network",
-    "read_property", "verify",
+    "Network", "Norm", "Outcome", "Polyhedron", "Progress", "Property", "Query", "Radius", "Range", "Reach",
+    "Statistics", "UnionOfPolyhedra", "Verdict", "Witness", "check", "output_range", "parse_property", "reach",
+    "read_network", "read_property", "robustness_radius", "verify",
 ]
 
 _HOMES = {
@@ -47,6 +48,7 @@ _HOMES = {
     "verifier.kernel.rational": ("Matrix",),
     "verifier.properties.output_range": ("Extremum", "Kind", "Range"),
     "verifier.properties.safety": ("Outcome", "Statistics", "Verdict", "Witness"),
+    "verifier.radius": ("Norm", "Radius", "robustness_radius"),
     "verifier.sets": ("Reach", "output_range", "reach"),
 }
 

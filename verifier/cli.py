@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from verifier.cli_radius import radius_command
 from verifier.cli_sets import range_command, reach_command
 from verifier.console import (
     CONTRADICTED,
@@ -41,6 +42,7 @@ from verifier.console import (
     say_json,
     seconds,
     seed_option,
+    solver_option,
     strict_option,
     time_left,
     timeout_option,
@@ -119,6 +121,7 @@ def commands() -> None:
 
 commands.add_command(reach_command)
 commands.add_command(range_command)
+commands.add_command(radius_command)
 
 
 @commands.command()
@@ -126,6 +129,7 @@ commands.add_command(range_command)
 @click.argument("spec", type=FILE)
 @click.option("--engine", type=click.Choice(["auto", "branch", "propagate", "milp"]), default="auto", show_default=True,
               help="How to search; no verdict depends on it.")
+@solver_option
 @timeout_option
 @click.option("--certificate", type=FILE, help="Write the proof to this file.")
 @click.option("--witness", type=FILE, help="Write a counterexample to this file, in the competition's format.")
@@ -134,7 +138,7 @@ commands.add_command(range_command)
 @jobs_option
 @strict_option
 @common_options
-def verify(net: Path, spec: Path, *, engine: str, timeout: float | None, certificate: Path | None,
+def verify(net: Path, spec: Path, *, engine: str, solver: str, timeout: float | None, certificate: Path | None,
            witness: Path | None, exact: bool, seed: int, jobs: int, strict_bounds: bool, as_json: bool) -> int:
     """Decide whether the network NET.onnx satisfies the property SPEC.vnnlib (which states its counterexample)."""
     from verifier import api  # noqa: PLC0415
@@ -155,8 +159,8 @@ def verify(net: Path, spec: Path, *, engine: str, timeout: float | None, certifi
         sample = None if witness is None else stack.enter_context(NewFile(witness))
         executor = stack.enter_context(_processes(jobs)) if jobs > 1 else None
         with Bar() as bar:
-            verdict = api.verify(network, prop, engine=engine, timeout=time_left(timeout, started), seed=seed,
-                                 exact=exact, executor=executor, progress=bar,
+            verdict = api.verify(network, prop, engine=engine, solver=solver, timeout=time_left(timeout, started),
+                                 seed=seed, exact=exact, executor=executor, progress=bar,
                                  certificate=None if proof is None else proof.file)
         if proof is not None and verdict.outcome is not Outcome.UNKNOWN:
             proof.commit()

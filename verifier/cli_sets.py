@@ -22,6 +22,7 @@ from verifier.console import (
     say,
     say_json,
     seed_option,
+    solver_option,
     time_left,
     timeout_option,
 )
@@ -111,14 +112,15 @@ def _axes(text: str) -> tuple[int, int]:
 @_domain
 @click.option("--objective", metavar="EXPRESSION", multiple=True,
               help='Linear expression such as "2*Y_0 - Y_1"; may be repeated. Without it: each output.')
-@click.option("--engine", type=click.Choice(["auto", "branch", "propagate"]), default="auto", show_default=True,
-              help="How to find optima; no answer depends on it.")
+@click.option("--engine", type=click.Choice(["auto", "branch", "propagate", "milp"]), default="auto",
+              show_default=True, help="How to find optima; no answer depends on it.")
+@solver_option
 @timeout_option
 @exact_option
 @seed_option
 @common_options
 def range_command(net: Path, *, spec: Path | None, box: str | None, objective: tuple[str, ...], engine: str,
-                  timeout: float | None, exact: bool, seed: int, as_json: bool) -> int:
+                  solver: str, timeout: float | None, exact: bool, seed: int, as_json: bool) -> int:
     """Compute the exact minimum and maximum of each output of NET.onnx, or of linear expressions, with proof."""
     from verifier.formats.onnx import read_network  # noqa: PLC0415
     from verifier.report import range_json, range_text  # noqa: PLC0415
@@ -128,8 +130,8 @@ def range_command(net: Path, *, spec: Path | None, box: str | None, objective: t
     network = read_network(net)
     domain = _read_domain(network, spec, box)
     with Bar() as bar:
-        ranges = output_range(network, domain, objective or None, engine=engine, timeout=time_left(timeout, started),
-                              seed=seed, exact=exact, progress=bar.update)
+        ranges = output_range(network, domain, objective or None, engine=engine, solver=solver,
+                              timeout=time_left(timeout, started), seed=seed, exact=exact, progress=bar.update)
     seconds = time.monotonic() - started
     if as_json:
         facts = {"seed": seed, "digest": network.network.digest, "seconds": seconds}

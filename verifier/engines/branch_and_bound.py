@@ -29,7 +29,7 @@ import numpy as np
 from verifier.engines.attack import promising
 from verifier.engines.exact_leaf import LinearBranch
 from verifier.engines.relaxation import Relaxed, relax
-from verifier.engines.row_bounds import ASCENT, MARGIN, NO_REFUTATIONS, RowBounds, UnitFunctions
+from verifier.engines.row_bounds import ASCENT, MARGIN, NO_REFUTATIONS, RowBounds, UnitFunctions, refutable
 from verifier.kernel.bounds import FloatBounds, Slopes, default_slopes
 from verifier.kernel.branches import Branches, Indices, Mask, split
 from verifier.kernel.certificate import Block, ExactLeaf, StatedBounds
@@ -99,16 +99,21 @@ class Expansion:
 
 
 class BranchAndBound:
-    """The expansion of batches for one query.  Picklable; holds no open branches."""
+    """The expansion of batches for one query.  Picklable; holds no open branches.
 
-    def __init__(self, query: Query) -> None:
+    ``few_units``: undecided units at which a branch is split on units (default: FEW_UNITS).  More of them pay where
+    half-spaces of one disjunct touch each other along a face, so that only their combinations refute.
+    """
+
+    def __init__(self, query: Query, few_units: int = FEW_UNITS) -> None:
         self.query = query
         self.bounds = FloatBounds(query)
         self.effort = Effort()
         self.calibrated = False
         self.offsets = np.cumsum([0] + [layer.units for layer in query.network.layers])
-        self.few_units = query.network.phases if query.network.phases <= FEW_PHASES else FEW_UNITS
+        self.few_units = query.network.phases if query.network.phases <= FEW_PHASES else few_units
         self.bounded = query.domain.is_bounded
+        self.refutable = refutable(query)
         lo, hi = query.domain.outward_floats()
         self.root_width = hi - lo
         self.unit_width = np.where(hi > lo, hi - lo, 1.0)
@@ -124,7 +129,7 @@ class BranchAndBound:
         branches = batch.branches
         self.effort.boxes += len(branches)
         stated, slopes, functions = self._bound_units(branches)
-        rows = RowBounds(self.bounds, branches, slopes) if self.bounded else None
+        rows = RowBounds(self.bounds, branches, slopes, self.refutable) if self.bounded else None
         if rows is not None:
             self.effort.work += (1 + len(ASCENT)) * rows.count * int(self.offsets[-1])
         refutations = rows.refute() if rows is not None else NO_REFUTATIONS

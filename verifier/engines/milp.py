@@ -45,7 +45,9 @@ from verifier.kernel.network import Network
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.query import Disjunct, Query
 from verifier.kernel.rational import FloatArray, Point, dot
+from verifier.solvers import pulp
 from verifier.solvers.child import Child, ChildFailed
+from verifier.solvers.highs import solve_mixed
 from verifier.solvers.mixed_integer import INFINITY, Limits, MixedProgram, MixedSolution, MixedStatus, Row, Variable
 
 ROUNDS = 4        # patterns tried of a disjunct that seems to touch
@@ -60,9 +62,13 @@ class MilpSolver:
     """A solver by name (``highs``: directly; those of :mod:`verifier.solvers.pulp`: through PuLP) in a child process.
 
     A context manager, and a :data:`Solve`.  A child that dies or overruns its time is a failed solution.
+    Raises ValueError when the solver is unknown or not installed.
     """
 
     def __init__(self, name: str = "highs", nodes: int = NODES) -> None:
+        if name != "highs" and name not in (available := pulp.installed()):
+            known = "not installed" if name in pulp.SOLVERS else "unknown"
+            raise ValueError(f"the mixed-integer solver {name!r} is {known}: there are {', '.join(available)}")
         self.name = name
         self.nodes = nodes
         self._child = Child()
@@ -73,12 +79,8 @@ class MilpSolver:
         whole = None if seconds is None else seconds + GRACE
         try:
             if self.name == "highs":
-                from verifier.solvers.highs import solve_mixed  # noqa: PLC0415
-
                 return self._child.call(solve_mixed, program, limits, seconds=whole)
-            from verifier.solvers.pulp import solve  # noqa: PLC0415
-
-            return self._child.call(solve, program, self.name, limits, seconds=whole)
+            return self._child.call(pulp.solve, program, self.name, limits, seconds=whole)
         except ChildFailed as error:
             return MixedSolution(MixedStatus.FAILED, message=str(error))
 
@@ -179,6 +181,30 @@ class Milp:
                 candidates.append(found)
         return max(candidates, key=lambda x: dot(objective, x + self.network.evaluate(x)), default=None)
 
+    def patterns_near(self, disjunct: Disjunct, center: Point, maximum: bool,
+                      deadline: float | None = None) -> list[list[Mask]]:
+        """Patterns with points of the (closed) disjunct that the solver says are nearest to the centre, in the maximum
+        norm or in L1.  The domain is bounded."""
+        if self.homogeneous:
+            return []
+        encoding = self.encoding
+        base = len(encoding.program.variables)
+        count = 1 if maximum else len(center)
+        sizes = tuple(Variable(f"distance_{k}", 0.0, INFINITY) for k in range(count))
+        rows = [Row(f"counterexample_{k}", encoding.expression(h.normal), -INFINITY, float(h.offset))
+                for k, h in enumerate(disjunct)]
+        for i, (variable, c) in enumerate(zip(encoding.inputs, center, strict=True)):
+            size = base if maximum else base + i
+            rows += [Row(f"distance_{i}_{name}", {variable: sign, size: -1.0}, -INFINITY, sign * float(c))
+                     for name, sign in (("above", 1.0), ("below", -1.0))]
+        program = MixedProgram(encoding.program.name, (*encoding.program.variables, *sizes),
+                               (*encoding.program.rows, *rows), {base + k: 1.0 for k in range(count)})
+        solution = self.solve(program, None if deadline is None else max(0.0, deadline - time.time()))
+        if not self._fits(solution, program) or solution.point is None:
+            return []
+        near = self._pattern_near(solution.point)
+        return [encoding.pattern(solution.point), *([] if near is None else [near])]
+
     def exclusion(self, pattern: Sequence[Mask], number: int) -> Row:
         """The row that says: not this pattern."""
         first, terms, ones = 0, {}, 0
@@ -242,5 +268,6 @@ def decide(query: Query, solve: Solve, *, deadline: float | None = None, **optio
     if finding.point is not None:
         return SearchResult((), False, finding.point, Effort()), ""
     result = search(query, deadline=deadline, **options)
-    return result, (f"the mixed-integer solver led to no counterexample ({finding.claim or 'it was not asked'}), and the "
-                    "time limit was reached before that was proved")
+    claim = finding.claim or "it was not asked"
+    return result, (f"the mixed-integer solver led to no counterexample ({claim}), and time ran out before that was "
+                    "proved")

@@ -35,7 +35,7 @@ from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.query import Query
 from verifier.kernel.rational import FloatArray, Matrix
 from verifier.solvers.highs import FloatLp, FloatStatus, SolverError, WarmLp
-from verifier.solvers.mixed_integer import INFINITY, Builder, MixedProgram
+from verifier.solvers.mixed_integer import Builder, MixedProgram
 
 ZERO, ONE = Fraction(0), Fraction(1)
 WIDER = 1e-7  # relative widening of a bound by a float linear program: only what is proposed depends on it

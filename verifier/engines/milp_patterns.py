@@ -126,7 +126,8 @@ def _with_margin(model: Milp, rows: Sequence[HalfSpace]) -> MixedProgram:
             low, high = float(encoding.bounds.lower[k][i]), float(encoding.bounds.upper[k][i])
             scale = max(-low, high)
             terms = {**{v: c / scale for v, c in coefficients.items()}, margin: -1.0, binary: low / scale - 1.0}
-            added.append(mixed_integer.Row(f"margin_{k + 1}_{i}", terms, low / scale - 1.0 - constant / scale, INFINITY))
+            side = low / scale - 1.0 - constant / scale
+            added.append(mixed_integer.Row(f"margin_{k + 1}_{i}", terms, side, INFINITY))
         first += len(z)
     if model.homogeneous:
         added.append(mixed_integer.Row("finite_margin", {encoding.inputs[-1]: 1.0, margin: -1.0}, 0.0, INFINITY))
