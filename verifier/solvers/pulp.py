@@ -37,9 +37,9 @@ def write(program: MixedProgram, path: Path) -> None:
     caller are minimisations of the negated objective.  Raises OSError, and ValueError for another suffix."""
     if path.suffix not in SUFFIXES:
         raise ValueError(f"a file name ending with {' or '.join(SUFFIXES)} was required, received {path.name!r}")
+    problem = express(program)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what will change in PuLP 4
-        problem = _express(program)
         if path.suffix == ".lp":
             problem.writeLP(str(path), max_length=255)
         else:
@@ -56,7 +56,7 @@ def solve(program: MixedProgram, solver: str, limits: Limits) -> MixedSolution:
         if chosen is None:
             return MixedSolution(MixedStatus.FAILED, message=f"the solver {solver} is not installed")
         chosen.tmpDir = folder
-        problem = _express(program)
+        problem = express(program)
         try:
             problem.solve(chosen)
         except (pulp.PulpSolverError, OSError, ValueError, IndexError) as error:
@@ -87,7 +87,14 @@ def read_solution(problem: Any, program: MixedProgram) -> MixedSolution:
     return MixedSolution(status, point, objective, objective if status is MixedStatus.OPTIMAL else -INFINITY)
 
 
-def _express(program: MixedProgram) -> Any:
+def express(program: MixedProgram) -> Any:
+    """The program as a ``pulp.LpProblem``."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what will change in PuLP 4
+        return _problem(program)
+
+
+def _problem(program: MixedProgram) -> Any:
     import pulp  # noqa: PLC0415
 
     problem = pulp.LpProblem(program.name, pulp.LpMinimize)
