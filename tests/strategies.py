@@ -59,16 +59,17 @@ def random_network(rng: random.Random, degenerate: bool, inputs: int | None = No
     for _ in range(rng.choice((0, 1, 1, 2, 2, 3))):
         units = min(left, rng.choice((1, 2, 3, 4, 4, 5, 6)))
         if units:
-            layers.append(_random_layer(rng, degenerate, width, units, 0.3 if degenerate else 0.1))
+            layers.append(random_layer(rng, degenerate, width, units, 0.3 if degenerate else 0.1))
             width, left = units, left - units
     last = outputs or rng.randint(1, 3)
-    affine = _random_layer(rng, degenerate, width, last, 0.2)
+    affine = random_layer(rng, degenerate, width, last, 0.2)
     if rng.random() < 0.8:
         affine = Layer.affine(affine.weight, affine.bias)
     return Network((*layers, affine))
 
 
-def _random_layer(rng: random.Random, degenerate: bool, inputs: int, units: int, other_slopes: float) -> Layer:
+def random_layer(rng: random.Random, degenerate: bool, inputs: int, units: int, other_slopes: float) -> Layer:
+    """One layer; degenerate ones have zero, repeated, scaled and parallel rows, and hyperplanes through one point."""
     centre = [Fraction(rng.randint(-1, 1)) for _ in range(inputs)]
     rows: list[list[Fraction]] = []
     for _ in range(units):

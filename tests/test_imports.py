@@ -57,7 +57,7 @@ HOME = {
     "cdd": "solvers/cdd.py",
     "pulp": "solvers/pulp.py",
     "matplotlib": "plot.py",
-    "click": ("cli.py", "cli_radius.py", "cli_sets.py", "console.py"),
+    "click": ("cli.py", "cli_model.py", "cli_radius.py", "cli_sets.py", "console.py"),
     "rich": "progress.py",
 }
 """The only file that may import a library."""

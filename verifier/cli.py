@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from verifier.cli_model import model_command
 from verifier.cli_radius import radius_command
 from verifier.cli_sets import range_command, reach_command
 from verifier.console import (
@@ -122,6 +123,7 @@ def commands() -> None:
 commands.add_command(reach_command)
 commands.add_command(range_command)
 commands.add_command(radius_command)
+commands.add_command(model_command)
 
 
 @commands.command()

@@ -58,6 +58,11 @@ Solve = Callable[[MixedProgram, float | None], MixedSolution]
 """Solve a program within some wall seconds (None: no limit)."""
 
 
+def no_solver(program: MixedProgram, seconds: float | None) -> MixedSolution:
+    """A :data:`Solve` that solves nothing: for those who want the program itself."""
+    return MixedSolution(MixedStatus.FAILED, message="there is no solver")
+
+
 class MilpSolver:
     """A solver by name (``highs``: directly; those of :mod:`verifier.solvers.pulp`: through PuLP) in a child process.
 
@@ -135,6 +140,13 @@ class Milp:
         return MixedProgram(base.name, (*base.variables, Variable("slack", -INFINITY, 1.0)), (*base.rows, *added),
                             {slack: -1.0})
 
+    def optimum(self, constraints: Disjunct, objective: Point) -> MixedProgram:
+        """Maximise the objective over ``(x, N(x))`` where weak constraints hold; the domain is bounded."""
+        added = [Row(f"domain_{number}", self.encoding.expression(h.normal), -INFINITY, float(h.offset))
+                 for number, h in enumerate(constraints)]
+        cost = {v: -c for v, c in self.encoding.expression(objective).items()}
+        return self.encoding.program.with_rows(added).with_cost(cost)
+
     def find(self, disjuncts: Sequence[Disjunct], deadline: float | None = None) -> Finding:
         """A point in one of the disjuncts (``deadline`` as of ``time.time()``)."""
         claim = ""
@@ -165,11 +177,7 @@ class Milp:
         """
         if self.homogeneous:
             return self._climb(constraints, objective, deadline)
-        encoding = self.encoding
-        added = [Row(f"domain_{number}", encoding.expression(h.normal), -INFINITY, float(h.offset))
-                 for number, h in enumerate(constraints)]
-        cost = {v: -c for v, c in encoding.expression(objective).items()}
-        program = encoding.program.with_rows(added).with_cost(cost)
+        encoding, program = self.encoding, self.optimum(constraints, objective)
         solution = self.solve(program, None if deadline is None else max(0.0, deadline - time.time()))
         if not self._fits(solution, program) or solution.point is None:
             return None
