@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.strategies import random_box, random_disjunct, random_layer
+from tests.strategies import network_of
 from verifier.api import verify
 from verifier.engines.exact_leaf import piece
 from verifier.engines.milp import Milp, MilpSolver
@@ -36,7 +36,6 @@ from verifier.engines.propagate import Cell, cells
 from verifier.formats.onnx import read_network
 from verifier.formats.vnnlib import read_property
 from verifier.kernel.certificate import ExactLeaf
-from verifier.kernel.network import Layer, Network
 from verifier.kernel.polyhedron import Box
 from verifier.kernel.query import Query
 from verifier.kernel.rational import dot
@@ -46,25 +45,7 @@ from verifier.radius import robustness_radius
 from verifier.sets import output_range
 
 MODELS = Path(__file__).parents[1] / "models"
-MOST_UNITS = {2: 24, 3: 16, 4: 12, 5: 10, 6: 9}
 MOST_CELLS = 3000
-
-
-def network_of(seed: int) -> tuple[Network, Query]:
-    """The network that a seed stands for, and a query on a bounded box."""
-    rng = random.Random(seed)
-    degenerate = bool(seed % 2)
-    inputs = width = rng.randint(2, 6)
-    left = rng.randint(2, MOST_UNITS[inputs])
-    layers: list[Layer] = []
-    while left:
-        units = min(left, rng.randint(2, 8))
-        layers.append(random_layer(rng, degenerate, width, units, 0.3 if degenerate else 0.1))
-        width, left = units, left - units
-    last = random_layer(rng, degenerate, width, rng.randint(1, 2), 0.0)
-    network = Network((*layers, Layer.affine(last.weight, last.bias)))
-    box = random_box(rng, inputs, degenerate, bounded=True)
-    return network, Query(network, box, (random_disjunct(rng, network, box, degenerate),))
 
 
 def by_cells(query: Query, found: list[Cell]) -> tuple[bool, Fraction]:

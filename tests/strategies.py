@@ -166,6 +166,23 @@ def random_touching(rng: random.Random, degenerate: bool) -> Touching:
     return Touching(Query(network, box, ((half_space,),)), shift > 0 or (shift == 0 and not strict))
 
 
+def network_of(seed: int) -> tuple[Network, Query]:
+    """A network of 2 to 6 inputs and at most 24 units, larger than brute force likes, and a query on a bounded box."""
+    rng = random.Random(seed)
+    degenerate = bool(seed % 2)
+    inputs = width = rng.randint(2, 6)
+    left = rng.randint(2, {2: 24, 3: 16, 4: 12, 5: 10, 6: 9}[inputs])
+    layers: list[Layer] = []
+    while left:
+        units = min(left, rng.randint(2, 8))
+        layers.append(random_layer(rng, degenerate, width, units, 0.3 if degenerate else 0.1))
+        width, left = units, left - units
+    last = random_layer(rng, degenerate, width, rng.randint(1, 2), 0.0)
+    network = Network((*layers, Layer.affine(last.weight, last.bias)))
+    box = random_box(rng, inputs, degenerate, bounded=True)
+    return network, Query(network, box, (random_disjunct(rng, network, box, degenerate),))
+
+
 # --- the same, driven by hypothesis ----------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ import io
 import os
 import random
 import time
+import warnings
 from dataclasses import replace
 from fractions import Fraction as F
 
@@ -16,7 +17,7 @@ import pytest
 
 from tests import reference
 from tests.engines.test_propagate import cube, modular
-from tests.strategies import random_box, random_network, random_query, random_touching
+from tests.strategies import network_of, random_box, random_network, random_query, random_touching
 from verifier.api import verify
 from verifier.engines import milp
 from verifier.engines.milp import Milp, MilpSolver, decide
@@ -221,6 +222,27 @@ def test_a_lying_solver_never_changes_a_range_or_adds_a_pattern(liar, monkeypatc
     assert (told.minimum.value, told.maximum.value) == reference.output_range(network, box, [F(1)])
     found = enumerate_patterns(network, box, (), liar, most=40)
     assert set(found.patterns) <= {cell.pattern for cell in cells(network, box)}
+
+
+@pytest.mark.parametrize("options", [[], ["preprocess off"]])
+def test_wrong_optima_of_a_real_solver(options, monkeypatch):
+    """CBC 2.10.3 claims optima: with its preprocessing 109.6, outside the box, where -3.82 is right; without it 13.75
+    where 4.5 is."""
+    class Stand(MilpSolver):
+        def __call__(self, program, seconds):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                problem = pulp.express(program)
+                problem.solve(pulp_library.PULP_CBC_CMD(msg=False, options=options))
+            return pulp.read_solution(problem, program)
+
+    monkeypatch.setattr(milp, "MilpSolver", Stand)
+    for network, box, expected in ((network_of(89)[0], network_of(89)[1].domain, F(191, 50)),
+                                   (modular((2, 6, 5, 1), 5), cube(2), F(-9, 2))):
+        (told,) = output_range(network, box, ["Y_0"], engine="milp")
+        assert told.maximum.value == expected
+        objective = (F(0), F(0), F(1), *([F(0)] * (network.outputs - 1)))
+        assert network.evaluate(Milp(network, box, cbc).best((), objective))[0] == expected
 
 
 def test_an_undecided_question_says_why():

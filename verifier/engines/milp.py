@@ -53,6 +53,8 @@ from verifier.solvers.mixed_integer import INFINITY, Limits, MixedProgram, Mixed
 ROUNDS = 4        # patterns tried of a disjunct that seems to touch
 NEAR = 1e-5       # a claimed margin below which a disjunct seems to touch: effort only
 NODES = 20_000    # of the solver's tree
+SECONDS = 20.0    # for a program when no time limit is given: a solver that is stuck only delays what proves
+TIGHTEN = 30      # binaries above which linear programs narrow the bounds first
 GRACE = 5.0       # seconds after which a solver that overruns its limit is stopped
 Solve = Callable[[MixedProgram, float | None], MixedSolution]
 """Solve a program within some wall seconds (None: no limit)."""
@@ -80,8 +82,8 @@ class MilpSolver:
 
     def __call__(self, program: MixedProgram, seconds: float | None) -> MixedSolution:
         """Solve."""
-        limits = Limits(seconds, self.nodes)
-        whole = None if seconds is None else seconds + GRACE
+        limits = Limits(SECONDS if seconds is None else seconds, self.nodes)
+        whole = (limits.seconds or 0.0) + GRACE
         try:
             if self.name == "highs":
                 return self._child.call(solve_mixed, program, limits, seconds=whole)
@@ -105,16 +107,19 @@ class Finding:
 
 
 class Milp:
-    """The model of one network on one domain, and what a solver finds in it."""
+    """The model of one network on one domain, and what a solver finds in it.
 
-    def __init__(self, network: Network, domain: Box, solve: Solve, tighten: bool = False) -> None:
+    ``tighten``: whether bounds are narrowed by linear programs (None: when there are more than TIGHTEN binaries).
+    """
+
+    def __init__(self, network: Network, domain: Box, solve: Solve, tighten: bool | None = None) -> None:
         self.network, self.domain, self.solve = network, domain, solve
         bounds = propagated(network, domain)
         self.homogeneous = not (domain.is_bounded and bounds.finite)
         modelled, box = (homogenised(network), unit_box(network.inputs)) if self.homogeneous else (network, domain)
         if self.homogeneous:
             bounds = propagated(modelled, box)
-        if tighten:
+        if tighten or (tighten is None and bounds.undecided > TIGHTEN):
             bounds = tightened(modelled, box, bounds)
         self.encoding: Encoding = encode(modelled, box, bounds)
 

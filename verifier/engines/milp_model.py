@@ -54,6 +54,11 @@ class UnitBounds:
         """Whether all of them are."""
         return all(bool(np.isfinite(side).all()) for side in (*self.lower, *self.upper))
 
+    @property
+    def undecided(self) -> int:
+        """How many units may have either sign."""
+        return sum(int(((low < 0) & (high > 0)).sum()) for low, high in zip(self.lower, self.upper, strict=True))
+
 
 @dataclass(frozen=True)
 class Encoding:

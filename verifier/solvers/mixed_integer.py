@@ -94,6 +94,13 @@ class MixedProgram:
         """The linear program without integrality."""
         return replace(self, variables=tuple(replace(v, integer=False) for v in self.variables))
 
+    def violation(self, point: FloatArray) -> float:
+        """By how much a point misses bounds or rows, at most, relative to numbers beyond 1."""
+        pairs = [(float(point[i]), v.lower, v.upper) for i, v in enumerate(self.variables)]
+        pairs += [(float(sum(c * point[i] for i, c in row.coefficients.items())), row.lower, row.upper)
+                  for row in self.rows]
+        return max((max(low - value, value - high) / max(1.0, abs(value)) for value, low, high in pairs), default=0.0)
+
     def dense(self) -> tuple[npt.NDArray[np.float64], FloatArray]:
         """The rows as a matrix of shape (rows, variables), and the costs (variables,)."""
         matrix = np.zeros((len(self.rows), len(self.variables)))
