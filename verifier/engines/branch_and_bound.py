@@ -38,6 +38,7 @@ from verifier.kernel.query import Query
 from verifier.kernel.rational import FloatArray, Point
 
 FEW_UNITS = 2             # undecided units at which a branch is split on units
+TOUCHING_UNITS = 12       # idem for callers that know that half-spaces touch, perhaps along a face
 FEW_PHASES = 12           # units with a phase in a network on which bisection could only cost more than 2^12 leaves
 DEPTH = 24                # bisections of one input after which a branch is split on units; see also total_depth
 MANTISSA_BITS = 16        # of stated bounds

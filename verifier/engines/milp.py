@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from verifier.engines.branch_and_bound import Effort
+from verifier.engines.branch_and_bound import FEW_UNITS, TOUCHING_UNITS, Effort
 from verifier.engines.exact_leaf import pattern_at, piece
 from verifier.engines.milp_model import (
     ZERO,
@@ -100,10 +100,12 @@ class MilpSolver:
 
 @dataclass(frozen=True)
 class Finding:
-    """A point of the query, exactly, or None; and what the solver says, for people."""
+    """A point of the query, exactly, or None; what the solver says, for people; and whether the largest slack that it
+    claims is about 0, so that some disjunct touches or nearly does."""
 
     point: Point | None
     claim: str
+    touching: bool = False
 
 
 class Milp:
@@ -154,7 +156,7 @@ class Milp:
 
     def find(self, disjuncts: Sequence[Disjunct], deadline: float | None = None) -> Finding:
         """A point in one of the disjuncts (``deadline`` as of ``time.time()``)."""
-        claim = ""
+        claim, touching = "", False
         for disjunct in disjuncts:
             program = self.program(disjunct)
             for _ in range(ROUNDS):
@@ -171,8 +173,9 @@ class Milp:
                         return Finding(point, claim)
                 if solution.objective > NEAR:
                     break
+                touching = True
                 program = program.with_rows([self.exclusion(pattern, len(program.rows))])
-        return Finding(None, claim)
+        return Finding(None, claim, touching)
 
     def best(self, constraints: tuple[HalfSpace, ...], objective: Point, deadline: float | None = None) -> Point | None:
         """A point of the domain with a value of the objective that is as large as the solver can make it.
@@ -274,13 +277,14 @@ def decide(query: Query, solve: Solve, *, deadline: float | None = None, **optio
     """A point by the solver, or else the answer of :func:`verifier.engines.subtrees.search`, with its ``options``; and
     the reason of an answer that is neither a point nor a proof.
 
-    The solver gets half of the time there is.
+    The solver gets half of the time there is.  It guides the proof by what it learned of the margin: where something
+    touches, cutting inputs ends late or never, and branches are split on units early.
     """
     half = None if deadline is None else (time.time() + deadline) / 2
     finding = Milp(query.network, query.domain, solve).find(query.disjuncts, half)
     if finding.point is not None:
         return SearchResult((), False, finding.point, Effort()), ""
-    result = search(query, deadline=deadline, **options)
+    result = search(query, deadline=deadline, few_units=TOUCHING_UNITS if finding.touching else FEW_UNITS, **options)
     claim = finding.claim or "it was not asked"
     return result, (f"the mixed-integer solver led to no counterexample ({claim}), and time ran out before that was "
                     "proved")

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from verifier.engines.branch_and_bound import FEW_UNITS, Effort
+from verifier.engines.branch_and_bound import FEW_UNITS, TOUCHING_UNITS, Effort
 from verifier.engines.exact_leaf import pattern_at, piece
 from verifier.engines.subtrees import SearchResult, search
 from verifier.kernel.branches import Mask
@@ -36,7 +36,6 @@ GROWTH = 4            # factor between boxes
 FIRST_FRACTION = 64   # of the scale of the inputs: the first box
 LARGEST_BOX = 2**12   # of the scale of the inputs: beyond it the domain is searched whole
 CUBES = 4             # steps towards the largest cube without a point, in norms whose balls are none
-TOUCHING_UNITS = 12   # undecided units at which a branch is split on units, where a hyperplane touches
 INSIDE = Fraction(1, 2**30)  # how far towards a known point one goes from a nearest point that is not in an open set
 
 
