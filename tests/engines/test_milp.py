@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import random
+import signal
 import time
 import warnings
 from dataclasses import replace
@@ -290,6 +291,23 @@ def test_a_child_that_breaks_is_replaced():
         with pytest.raises(ChildFailed, match="time limit"):
             child.call(time.sleep, 60, seconds=0.05)
         assert child.call(os.getpid) not in (first, os.getpid())
+
+
+def test_an_interrupt_stops_the_child():
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with Child() as child:
+            number = child.call(os.getpid)
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(KeyboardInterrupt):
+                child.call(time.sleep, 60)
+            with pytest.raises(ProcessLookupError):
+                os.kill(number, 0)
+    finally:
+        signal.signal(signal.SIGALRM, previous)
 
 
 def test_a_solver_that_dies_is_a_failed_solution(monkeypatch):
