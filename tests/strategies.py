@@ -59,16 +59,17 @@ def random_network(rng: random.Random, degenerate: bool, inputs: int | None = No
     for _ in range(rng.choice((0, 1, 1, 2, 2, 3))):
         units = min(left, rng.choice((1, 2, 3, 4, 4, 5, 6)))
         if units:
-            layers.append(_random_layer(rng, degenerate, width, units, 0.3 if degenerate else 0.1))
+            layers.append(random_layer(rng, degenerate, width, units, 0.3 if degenerate else 0.1))
             width, left = units, left - units
     last = outputs or rng.randint(1, 3)
-    affine = _random_layer(rng, degenerate, width, last, 0.2)
+    affine = random_layer(rng, degenerate, width, last, 0.2)
     if rng.random() < 0.8:
         affine = Layer.affine(affine.weight, affine.bias)
     return Network((*layers, affine))
 
 
-def _random_layer(rng: random.Random, degenerate: bool, inputs: int, units: int, other_slopes: float) -> Layer:
+def random_layer(rng: random.Random, degenerate: bool, inputs: int, units: int, other_slopes: float) -> Layer:
+    """One layer; degenerate ones have zero, repeated, scaled and parallel rows, and hyperplanes through one point."""
     centre = [Fraction(rng.randint(-1, 1)) for _ in range(inputs)]
     rows: list[list[Fraction]] = []
     for _ in range(units):
@@ -163,6 +164,23 @@ def random_touching(rng: random.Random, degenerate: bool) -> Touching:
     shift, strict = rng.choice((Fraction(0), Fraction(0), MARGIN, -MARGIN)), rng.random() < 0.5
     half_space = HalfSpace((Fraction(0),) * network.inputs + row, minimum + shift, strict)
     return Touching(Query(network, box, ((half_space,),)), shift > 0 or (shift == 0 and not strict))
+
+
+def network_of(seed: int) -> tuple[Network, Query]:
+    """A network of 2 to 6 inputs and at most 24 units, larger than brute force likes, and a query on a bounded box."""
+    rng = random.Random(seed)
+    degenerate = bool(seed % 2)
+    inputs = width = rng.randint(2, 6)
+    left = rng.randint(2, {2: 24, 3: 16, 4: 12, 5: 10, 6: 9}[inputs])
+    layers: list[Layer] = []
+    while left:
+        units = min(left, rng.randint(2, 8))
+        layers.append(random_layer(rng, degenerate, width, units, 0.3 if degenerate else 0.1))
+        width, left = units, left - units
+    last = random_layer(rng, degenerate, width, rng.randint(1, 2), 0.0)
+    network = Network((*layers, Layer.affine(last.weight, last.bias)))
+    box = random_box(rng, inputs, degenerate, bounded=True)
+    return network, Query(network, box, (random_disjunct(rng, network, box, degenerate),))
 
 
 # --- the same, driven by hypothesis ----------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "sets": CORE | {"certificates", "verifier"},
     "preimages": CORE | {"verifier", "sets"},
     "counting": CORE | {"certificates", "verifier"},
+    "radius": CORE | {"verifier"},
 }
 """Layers by what they may import of ours; ``verifier`` is the package itself, that is its version.  All that is not
 listed is the front, which may import everything."""
@@ -52,6 +53,7 @@ THIRD_PARTY = {
     "sets": set[str](),
     "preimages": set[str](),
     "counting": set[str](),
+    "radius": set[str](),
     "verifier": set[str](),
     "front": set[str](),
 }
@@ -62,7 +64,7 @@ HOME = {
     "cdd": "solvers/cdd.py",
     "pulp": "solvers/pulp.py",
     "matplotlib": "plot.py",
-    "click": ("cli.py", "cli_regions.py", "cli_sets.py", "console.py"),
+    "click": ("cli.py", "cli_model.py", "cli_radius.py", "cli_regions.py", "cli_sets.py", "console.py"),
     "rich": "progress.py",
 }
 """The only file that may import a library."""

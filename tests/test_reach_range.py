@@ -46,7 +46,7 @@ def run(capsys, *arguments):
 # --- range -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", ["auto", "branch", "propagate"])
+@pytest.mark.parametrize("engine", ["auto", "branch", "propagate", "milp"])
 def test_range_of_an_output(capsys, engine):
     code, lines, err = run(capsys, "range", "abs.onnx", "--box", "-7/10:1", "--engine", engine)
     assert (code, err) == (0, "")
@@ -109,7 +109,8 @@ def test_range_of_an_empty_domain(capsys):
     (("--box", "0:1", "--objective", "2*Y_1"), "the network has 1 output, Y_0 to Y_0: received Y_1"),
     (("--box", "0:1", "--objective", "Y_0*Y_0"), "character 4: a linear expression such as"),
     (("--box", "0:inf", "--engine", "propagate"), "an unbounded domain has no representation by vertices"),
-    (("--box", "0:1", "--engine", "milp"), "is not one of"),
+    (("--box", "0:1", "--engine", "simplex"), "is not one of"),
+    (("--box", "0:1", "--engine", "milp", "--solver", "abacus"), "is not one of"),
     (("--box", "0:1", "--timeout", "0"), "a positive number of seconds"),
 ])
 def test_range_wrong_use(capsys, arguments, message):

@@ -6,6 +6,7 @@ read back by the kernel's checker, and the verdict is what the checker's theorem
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from typing import Any, BinaryIO, cast
 
 from verifier import __version__
 from verifier.certificates import ProvedRanges, check_sets, files_of
-from verifier.engines.subtrees import MapExecutor, search
+from verifier.engines.subtrees import MapExecutor, SearchResult, search
 from verifier.formats.errors import InputError
 from verifier.formats.onnx import LoadedNetwork
 from verifier.formats.vnnlib import Property
@@ -34,7 +35,7 @@ from verifier.properties.safety import Outcome, Statistics, Verdict, conclude
 
 __all__ = ["MapExecutor", "Progress", "check", "verify"]
 
-ENGINES = ("auto", "branch", "propagate")
+ENGINES = ("auto", "branch", "propagate", "milp")
 TIME_LIMIT = "the time limit was reached"
 
 
@@ -48,59 +49,61 @@ class Progress:
 
 
 def verify(network: LoadedNetwork | Network, property: Property | Sequence[Query], *, engine: str = "auto",
-           timeout: float | None = None, seed: int = 0, exact: bool = False, executor: MapExecutor | None = None,
-           progress: Callable[[Progress], None] | None = None, certificate: BinaryIO | None = None,
-           compiled: bool = False) -> Verdict:
+           solver: str = "highs", timeout: float | None = None, seed: int = 0, exact: bool = False,
+           executor: MapExecutor | None = None, progress: Callable[[Progress], None] | None = None,
+           certificate: BinaryIO | None = None, compiled: bool = False) -> Verdict:
     """Decide whether the property holds.
 
     ``property`` is a file's, or the queries of a counterexample themselves.  ``timeout`` is wall time in seconds.
-    ``engine`` says how to search: *branch* (and *auto*) over boxes and phases, *propagate* over all cells; no verdict
-    depends on it.  ``exact`` lets the check run on integers instead of rigorous floating point.  ``executor`` may run
+    ``engine`` says how to search: *branch* (and *auto*) over boxes and phases, *propagate* over all cells; with *milp*
+    a mixed-integer ``solver`` (``highs``, ``cbc``, ``scip``, ``gurobi``, as far as installed; in a process of its own)
+    looks for a counterexample first, and branch and bound proves that there is none.  No verdict depends on it.
+    ``exact`` lets the check run on integers instead of rigorous floating point.  ``executor`` may run
     parts of the search elsewhere; the certificate does not depend on it.  ``certificate`` receives the proof of a
     ``holds`` or ``violated``.  ``compiled`` loads the compiled inner loop at once, which pays in long-lived processes.
 
-    Raises InputError when network and property do not fit, or for an unknown engine.
+    Raises InputError when network and property do not fit, or for an unknown engine or solver.
     """
     if engine not in ENGINES:
         raise InputError(f"engine {engine!r} is not available for this question: choose from {', '.join(ENGINES)}")
     started = time.time()
     deadline = None if timeout is None else started + timeout
     subject = _Subject.of(network, property)
-    find = search
-    if engine == "propagate":
-        from verifier.engines.cell_safety import search_by_cells as find  # noqa: PLC0415  loads the compiled walk
     boxes = leaves = programs = 0
     search_seconds = check_seconds = 0.0
     theorems: list[Theorem] = []
     proofs: list[tuple[bytes, ...]] = []
     reason = TIME_LIMIT
-    for query in subject.queries:
-        if deadline is not None and time.time() >= deadline:
-            break
-        clock = time.process_time()
-        told = None if progress is None else _teller(progress, boxes)
-        result = find(query, seed=seed, deadline=deadline, compiled=compiled, executor=executor, progress=told)
-        search_seconds += time.process_time() - clock
-        boxes += result.effort.boxes
-        leaves += result.effort.exact_leaves
-        programs += result.effort.linear_programs
-        clock = time.process_time()
-        try:
-            if result.point is not None:
-                theorems = [check_point(PointIn(query, result.point))]
+    with _searcher(engine, solver) as propose:
+        for query in subject.queries:
+            if deadline is not None and time.time() >= deadline:
                 break
-            if not result.finished:
+            clock = time.process_time()
+            told = None if progress is None else _teller(progress, boxes)
+            result, why_not = propose(query, seed=seed, deadline=deadline, compiled=compiled, executor=executor,
+                                      progress=told)
+            search_seconds += time.process_time() - clock
+            boxes += result.effort.boxes
+            leaves += result.effort.exact_leaves
+            programs += result.effort.linear_programs
+            clock = time.process_time()
+            try:
+                if result.point is not None:
+                    theorems = [check_point(PointIn(query, result.point))]
+                    break
+                if not result.finished:
+                    reason = why_not
+                    break
+                theorems.append(check_no_point(NoPoint(query), _until(deadline, map(unpack, result.blocks)), exact))
+                proofs.append(result.blocks)
+            except InvalidCertificate as error:
+                reason = f"the search's proof was not accepted by the check ({error})"
                 break
-            theorems.append(check_no_point(NoPoint(query), _until(deadline, map(unpack, result.blocks)), exact))
-            proofs.append(result.blocks)
-        except InvalidCertificate as error:
-            reason = f"the search's proof was not accepted by the check ({error})"
-            break
-        except _LateCheck:
-            reason = "the time limit was reached while the search's proof was checked"
-            break
-        finally:
-            check_seconds += time.process_time() - clock
+            except _LateCheck:
+                reason = "the time limit was reached while the search's proof was checked"
+                break
+            finally:
+                check_seconds += time.process_time() - clock
     verdict = conclude(subject.queries, theorems, reason, subject.vacuous)
     written = 0
     if certificate is not None and verdict.outcome is not Outcome.UNKNOWN:
@@ -259,6 +262,27 @@ def _read_witness(header: dict[str, Any], queries: int) -> tuple[int, Point]:
         return number, tuple(parse_rational(v) for v in x)
     except (ValueError, ZeroDivisionError) as error:
         raise InvalidCertificate("the witness is not a list of rationals") from error
+
+
+@contextlib.contextmanager
+def _searcher(engine: str, solver: str) -> Iterator[Callable[..., tuple[SearchResult, str]]]:
+    """How an engine searches a query: what it found, and the reason of an answer that is neither point nor proof."""
+    if engine == "propagate":
+        from verifier.engines.cell_safety import search_by_cells  # noqa: PLC0415  loads the compiled walk
+
+        yield lambda query, **options: (search_by_cells(query, **options), TIME_LIMIT)
+        return
+    if engine != "milp":
+        yield lambda query, **options: (search(query, **options), TIME_LIMIT)
+        return
+    from verifier.engines.milp import MilpSolver, decide  # noqa: PLC0415
+
+    try:
+        chosen = MilpSolver(solver)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    with chosen as solve:
+        yield lambda query, **options: decide(query, solve, **options)
 
 
 def _teller(progress: Callable[[Progress], None], before: int) -> Callable[[int, int, float], None]:

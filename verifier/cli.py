@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from verifier.cli_model import model_command
+from verifier.cli_radius import radius_command
 from verifier.cli_regions import regions_command
 from verifier.cli_sets import AllCounterexamples, range_command, reach_command, tell_sets
 from verifier.console import (
@@ -44,6 +46,7 @@ from verifier.console import (
     say_json,
     seconds,
     seed_option,
+    solver_option,
     strict_option,
     time_left,
     timeout_option,
@@ -128,6 +131,8 @@ def commands() -> None:
 commands.add_command(reach_command)
 commands.add_command(range_command)
 commands.add_command(regions_command)
+commands.add_command(radius_command)
+commands.add_command(model_command)
 
 
 @commands.command()
@@ -135,6 +140,7 @@ commands.add_command(regions_command)
 @click.argument("spec", type=FILE)
 @click.option("--engine", type=click.Choice(["auto", "branch", "propagate", "milp"]), default="auto", show_default=True,
               help="How to search; no verdict depends on it.")
+@solver_option
 @timeout_option
 @click.option("--certificate", type=FILE, help="Write the proof to this file.")
 @click.option("--witness", type=FILE, help="Write a counterexample to this file, in the competition's format.")
@@ -148,7 +154,7 @@ commands.add_command(regions_command)
 @jobs_option
 @strict_option
 @common_options
-def verify(net: Path, spec: Path, *, engine: str, timeout: float | None, certificate: Path | None,
+def verify(net: Path, spec: Path, *, engine: str, solver: str, timeout: float | None, certificate: Path | None,
            witness: Path | None, everything: bool, output: Path | None, plot: Path | None, axes: str, exact: bool,
            seed: int, jobs: int, strict_bounds: bool, as_json: bool) -> int:
     """Decide whether the network NET.onnx satisfies the property SPEC.vnnlib (which states its counterexample)."""
@@ -174,8 +180,8 @@ def verify(net: Path, spec: Path, *, engine: str, timeout: float | None, certifi
         executor = stack.enter_context(processes(jobs))
         stack.enter_context(whole)
         with Bar() as bar:
-            verdict = api.verify(network, prop, engine=engine, timeout=time_left(timeout, started), seed=seed,
-                                 exact=exact, executor=executor, progress=bar,
+            verdict = api.verify(network, prop, engine=engine, solver=solver, timeout=time_left(timeout, started),
+                                 seed=seed, exact=exact, executor=executor, progress=bar,
                                  certificate=None if proof is None else proof.file)
         if proof is not None and verdict.outcome is not Outcome.UNKNOWN:
             proof.commit()

@@ -25,6 +25,7 @@ from verifier.console import (
     say,
     say_json,
     seed_option,
+    solver_option,
     time_left,
     timeout_option,
     two_axes,
@@ -227,8 +228,9 @@ class AllCounterexamples:
 @_domain
 @click.option("--objective", metavar="EXPRESSION", multiple=True,
               help='Linear expression such as "2*Y_0 - Y_1"; may be repeated. Without it: each output.')
-@click.option("--engine", type=click.Choice(["auto", "branch", "propagate"]), default="auto", show_default=True,
-              help="How to find optima; no answer depends on it.")
+@click.option("--engine", type=click.Choice(["auto", "branch", "propagate", "milp"]), default="auto",
+              show_default=True, help="How to find optima; no answer depends on it.")
+@solver_option
 @_certificate
 @timeout_option
 @exact_option
@@ -236,8 +238,8 @@ class AllCounterexamples:
 @jobs_option
 @common_options
 def range_command(net: Path, *, spec: Path | None, box: str | None, objective: tuple[str, ...], engine: str,
-                  certificate: Path | None, timeout: float | None, exact: bool, seed: int, jobs: int, as_json: bool
-                  ) -> int:
+                  solver: str, certificate: Path | None, timeout: float | None, exact: bool, seed: int, jobs: int,
+                  as_json: bool) -> int:
     """Compute the exact minimum and maximum of each output of NET.onnx, or of linear expressions, with proof."""
     from verifier.files import NewFile, distinct_outputs  # noqa: PLC0415
     from verifier.formats.onnx import read_network  # noqa: PLC0415
@@ -252,9 +254,9 @@ def range_command(net: Path, *, spec: Path | None, box: str | None, objective: t
         proof = None if certificate is None else stack.enter_context(NewFile(certificate))
         executor = stack.enter_context(processes(jobs))
         bar = stack.enter_context(Bar())
-        ranges = output_range(network, domain, objective or None, engine=engine, timeout=time_left(timeout, started),
-                              seed=seed, exact=exact, executor=executor, progress=bar.update,
-                              certificate=None if proof is None else proof.file)
+        ranges = output_range(network, domain, objective or None, engine=engine, solver=solver,
+                              timeout=time_left(timeout, started), seed=seed, exact=exact, executor=executor,
+                              progress=bar.update, certificate=None if proof is None else proof.file)
         decided = all(found.is_decided for found in ranges)
         if proof is not None and decided:
             proof.commit()

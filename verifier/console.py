@@ -77,6 +77,8 @@ exact_option = click.option("--exact", is_flag=True, help="Check the proof in ex
 timeout_option = click.option("--timeout", type=float, callback=seconds, metavar="SECONDS", help="Limit of wall time.")
 seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
                            help="Seed of the search.")
+solver_option = click.option("--solver", type=click.Choice(["highs", "cbc", "scip", "gurobi"]), default="highs",
+                             show_default=True, help="Mixed-integer solver of engine milp, where installed.")
 jobs_option = click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True,
                            help="Worker processes.")
 axes_option = click.option("--axes", metavar="I,J", default="0,1", show_default=True,

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Domain", "Reach", "output_range", "reach"]
 
-ENGINES = ("auto", "branch", "propagate")
+ENGINES = ("auto", "branch", "propagate", "milp")
 OUT_OF_TIME = "the time limit was reached"
 NOT_ACCEPTED = "the search's proof was not accepted by the check"
 Domain = Box | Property | Sequence[Query]
@@ -150,13 +150,15 @@ def width(network: LoadedNetwork | Network, layers: int | None = None) -> int:
 
 def output_range(network: LoadedNetwork | Network, domain: Domain,
                  objectives: Sequence[LinearExpression | str] | None = None, *, engine: str = "auto",
-                 timeout: float | None = None, seed: int = 0, exact: bool = False, compiled: bool = False,
-                 executor: MapExecutor | None = None, progress: Callable[[float, str], None] | None = None,
-                 certificate: BinaryIO | None = None) -> tuple[Range, ...]:
+                 solver: str = "highs", timeout: float | None = None, seed: int = 0, exact: bool = False,
+                 compiled: bool = False, executor: MapExecutor | None = None,
+                 progress: Callable[[float, str], None] | None = None, certificate: BinaryIO | None = None
+                 ) -> tuple[Range, ...]:
     """The exact minimum and maximum of each objective (default: each output) over the domain, proved.
 
     An objective is an expression or its text, such as ``2*Y_0 - Y_1``.  ``engine`` says how optima are found:
-    *propagate* walks all cells of a bounded domain first, *branch* (and *auto*) does not; the proofs are the same.
+    *propagate* walks all cells of a bounded domain first, *milp* asks a mixed-integer ``solver`` (see
+    :func:`verifier.api.verify`), *branch* (and *auto*) does neither; the proofs are the same.
     ``timeout`` is wall time in seconds; ends that are not decided in it are of kind *unknown*.  ``exact`` lets the
     check run on integers.  ``executor`` may run parts of the work elsewhere; the answer does not depend on it.
     ``progress(fraction, text)`` is told how far the work is.  ``certificate`` receives the proof, if all ends are
@@ -174,7 +176,11 @@ def output_range(network: LoadedNetwork | Network, domain: Domain,
         LinearExpression.of_output(j, plain.inputs, plain.outputs) for j in range(plain.outputs)]
     ends = [(expression, sign) for expression in expressions for sign in (-1, 1)]
     directions = [tuple(sign * c for c in expression.coefficients) for expression, sign in ends]
-    starts = _starts(domains, directions, deadline, executor, progress) if engine == "propagate" else {}
+    starts: dict[int, dict[int, Point]] = {}
+    if engine == "propagate":
+        starts = _starts(domains, directions, deadline, executor, progress)
+    elif engine == "milp":
+        starts = _proposed_starts(domains, directions, solver, deadline, progress)
     found: list[EndProof] = []
     for number, (expression, sign) in enumerate(ends):
         if progress is not None:
@@ -275,6 +281,31 @@ def _starts(domains: Sequence[Query], directions: Sequence[Point], deadline: flo
             raise InputError(f"engine propagate: {error}") from None
         for number, point in enumerate(found):
             starts[number][place] = point
+    return starts
+
+
+def _proposed_starts(domains: Sequence[Query], directions: Sequence[Point], solver: str, deadline: float | None,
+                     progress: Callable[[float, str], None] | None) -> dict[int, dict[int, Point]]:
+    """For each direction and domain the best point that a mixed-integer solver finds, in half of the time."""
+    from verifier.engines.milp import Milp, MilpSolver  # noqa: PLC0415
+
+    half = None if deadline is None else (time.time() + deadline) / 2
+    starts: dict[int, dict[int, Point]] = {number: {} for number in range(len(directions))}
+    try:
+        chosen = MilpSolver(solver)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    with chosen as solve:
+        for place, domain in enumerate(domains):
+            model = Milp(domain.network, domain.domain, solve)
+            for number, direction in enumerate(directions):
+                if half is not None and time.time() >= half:
+                    return starts
+                if progress is not None:
+                    progress(number / len(directions) / 2, f"{solver}: optimum {number + 1} of {len(directions)}")
+                point = model.best(domain.disjuncts[0], direction, half)
+                if point is not None:
+                    starts[number][place] = point
     return starts
 
 

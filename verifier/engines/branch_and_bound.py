@@ -31,7 +31,7 @@ import numpy as np
 from verifier.engines.attack import promising
 from verifier.engines.exact_leaf import LinearBranch
 from verifier.engines.relaxation import Relaxed, relax
-from verifier.engines.row_bounds import ASCENT, MARGIN, NO_REFUTATIONS, RowBounds, UnitFunctions
+from verifier.engines.row_bounds import ASCENT, MARGIN, NO_REFUTATIONS, RowBounds, UnitFunctions, refutable
 from verifier.kernel.bounds import FloatBounds, Slopes, default_slopes
 from verifier.kernel.branches import Branches, Indices, Mask, split
 from verifier.kernel.certificate import Block, ExactLeaf, StatedBounds
@@ -40,6 +40,7 @@ from verifier.kernel.query import Query
 from verifier.kernel.rational import FloatArray, Point
 
 FEW_UNITS = 2             # undecided units at which a branch is split on units
+TOUCHING_UNITS = 12       # idem for callers that know that half-spaces touch, perhaps along a face
 FEW_PHASES = 12           # units with a phase in a network on which bisection could only cost more than 2^12 leaves
 WALKED_INPUTS = 4         # inputs that vary, up to which m units cut the domain into few cells: O(m^4)
 WALKED_PHASES = 48        # the same as FEW_PHASES when cells are walked
@@ -109,16 +110,20 @@ class OutOfTime(Exception):
 class BranchAndBound:
     """The expansion of batches for one query.  Picklable; holds no open branches.
 
-    ``walk``: split units alone where the query is ``walkable``, that is where few inputs and units make few cells."""
+    ``few_units``: undecided units at which a branch is split on units.  More of them pay where half-spaces of one
+    disjunct touch each other along a face, so that only their combinations refute.  ``walk``: split units alone where
+    the query is ``walkable``, that is where few inputs and units make few cells.
+    """
 
     @np.errstate(over="ignore", invalid="ignore")
-    def __init__(self, query: Query, walk: bool = False) -> None:
+    def __init__(self, query: Query, few_units: int = FEW_UNITS, walk: bool = False) -> None:
         self.query = query
         self.bounds = FloatBounds(query)
         self.effort = Effort()
         self.calibrated = False
         self.offsets = np.cumsum([0] + [layer.units for layer in query.network.layers])
         self.bounded = query.domain.is_bounded
+        self.refutable = refutable(query)
         lo, hi = query.domain.outward_floats()
         self.root_width = hi - lo
         self.unit_width = np.where(hi > lo, hi - lo, 1.0)
@@ -127,7 +132,7 @@ class BranchAndBound:
         phases = query.network.phases
         self.walkable = self.bounded and varying <= WALKED_INPUTS and FEW_PHASES < phases <= WALKED_PHASES
         walk = phases <= FEW_PHASES or (walk and self.walkable)
-        self.few_units = phases if walk else FEW_UNITS
+        self.few_units = phases if walk else few_units
         self.few_linear = 0 if walk or self.by_units else FEW_UNITS  # open units up to which no relaxation is tried
         self.total_depth = min(varying, 8) * (varying + 3)
         self.batch = 16 if self.by_units else 128  # branches a step
@@ -140,7 +145,7 @@ class BranchAndBound:
         branches = batch.branches
         self.effort.boxes += len(branches)
         stated, slopes, functions = self._bound_units(branches)
-        rows = RowBounds(self.bounds, branches, slopes) if self.bounded else None
+        rows = RowBounds(self.bounds, branches, slopes, self.refutable) if self.bounded else None
         if rows is not None:
             self.effort.work += (1 + len(ASCENT)) * rows.count * int(self.offsets[-1])
         refutations = rows.refute() if rows is not None else NO_REFUTATIONS

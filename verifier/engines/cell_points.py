@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 
 from verifier.engines.cell_units import Batch
-from verifier.engines.lp_cells import chart_box
 from verifier.engines.propagate import Cell, Propagation
 from verifier.geometry.homogeneous import Constraints
 from verifier.geometry.polytope import Polyhedron
@@ -99,7 +98,7 @@ def point_in(cell: Cell, query: Query, disjunct: int) -> Point | None:
     own = _rows(cell, query, disjunct)
     rows = own + [[*(Fraction(-v) for v in row[:-1]), Fraction(row[-1])] for row in cell.constraints]
     strict = [h.strict for h in query.disjuncts[disjunct]] + [False] * len(cell.facets)
-    answer = strict_feasibility(Matrix.from_rationals(rows, chart.dimension + 1), strict, chart_box(chart))
+    answer = strict_feasibility(Matrix.from_rationals(rows, chart.dimension + 1), strict, chart.box)
     if not isinstance(answer, Witness):
         return None
     basis, origin = chart.linear()

@@ -10,6 +10,7 @@ layers decided, the chosen signs alone may already exclude every input.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -17,6 +18,7 @@ from flint import fmpz_mat
 
 from verifier.kernel.branches import Branches, Mask
 from verifier.kernel.certificate import ExactLeaf
+from verifier.kernel.network import Network
 from verifier.kernel.polyhedron import Box
 from verifier.kernel.query import Query
 from verifier.kernel.rational import Matrix, Point
@@ -89,29 +91,37 @@ class LinearBranch:
         self.output = [(tuple(Fraction(int(v), denominator) for v in row[:-1]), Fraction(int(row[-1]), denominator))
                        for row in table.table()]
 
+    def on_inputs(self, coefficients: Sequence[Fraction]) -> tuple[Point, Fraction] | None:
+        """``coefficients . (x, N(x))`` on the branch, as a linear function of x and a constant; None when it needs
+        outputs and a unit is undecided."""
+        inputs = self.query.network.inputs
+        linear, constant = tuple(coefficients[:inputs]), Fraction(0)
+        if any(coefficients[inputs:]):
+            if self.output is None:
+                return None
+            for c, (row, own) in zip(coefficients[inputs:], self.output, strict=True):
+                if c:
+                    linear = tuple(v + c * w for v, w in zip(linear, row, strict=True))
+                    constant += c * own
+        return linear, constant
+
     def decide(self, disjunct: int) -> ExactLeaf | Point | None:
         """A refutation of the disjunct, or a point of it; None when units are undecided and the signs alone exclude
         nothing (with rows on outputs left out, only a refutation counts)."""
         half_spaces = self.query.disjuncts[disjunct]
-        inputs = self.query.network.inputs
         rows, strict, numbers = [], [], []
         for number, h in enumerate(half_spaces):
-            normal, offset = list(h.normal[:inputs]), h.offset
-            if any(h.normal[inputs:]):
-                if self.output is None:
-                    continue
-                for g, (linear, constant) in zip(h.normal[inputs:], self.output, strict=True):
-                    if g:
-                        normal = [v + g * w for v, w in zip(normal, linear, strict=True)]
-                        offset -= g * constant
-            rows.append((*normal, offset))
+            function = self.on_inputs(h.normal)
+            if function is None:
+                continue
+            rows.append((*function[0], h.offset - function[1]))
             strict.append(h.strict)
             numbers.append(number)
         if self.box is None:  # only outward rounding of the domain made this branch: its box alone refutes
             return ExactLeaf(self.branch, disjunct, (Fraction(0),) * len(half_spaces), ())
         rows += [(*normal, offset) for normal, offset in self.signs]
         strict += [False] * len(self.signs)
-        answer = strict_feasibility(Matrix.from_rationals(rows, inputs + 1), strict, self.box)
+        answer = strict_feasibility(Matrix.from_rationals(rows, self.query.network.inputs + 1), strict, self.box)
         if isinstance(answer, Witness):
             return answer.x if self.output is not None else None
         multipliers = [Fraction(0)] * len(half_spaces)
@@ -120,3 +130,18 @@ class LinearBranch:
         units = tuple((unit, value) for unit, value in zip(self.units, answer.multipliers[len(numbers):], strict=True)
                       if value)
         return ExactLeaf(self.branch, disjunct, tuple(multipliers), units)
+
+
+def piece(query: Query, pattern: Sequence[Mask]) -> LinearBranch:
+    """The closed piece of the domain with this activation pattern: for each layer, which units are active."""
+    branches = Branches.root(query)
+    phases = [layer.has_phase for layer in query.network.layers]
+    for lower, upper, phase, active in zip(branches.lower, branches.upper, phases, pattern, strict=True):
+        lower[0, phase & active] = 0.0
+        upper[0, phase & ~active] = 0.0
+    return LinearBranch(query, branches, 0, np.concatenate(phases))
+
+
+def pattern_at(network: Network, x: Sequence[Fraction]) -> list[Mask]:
+    """The activation pattern at ``x``, exactly; pre-activations of 0 count as active."""
+    return [np.array([v >= 0 for v in z]) for z in network.pre_activations(x)]

@@ -52,12 +52,6 @@ class LpCell:
         return self.points[0]
 
 
-def chart_box(chart: Chart) -> Box:
-    """The bounds of the chart's coordinates."""
-    return Box(tuple(Fraction(-1) if b else None for b in chart.bounded),
-               tuple(Fraction(1) if b else None for b in chart.bounded))
-
-
 Finder = Callable[[tuple[Row, ...]], Homogeneous | None]
 """A point at which all rows are positive, or None when there is none."""
 
@@ -79,7 +73,7 @@ class ExactWalk:
 
     def __init__(self, layers: tuple[Layer, ...], chart: Chart, maps: ExactMaps, cells: Sequence[LpCell] | None = None,
                  find: Finder | None = None) -> None:
-        self._box = chart_box(chart)
+        self._box = chart.box
         self._find = find or partial(interior_point, box=self._box)
         self._maps = maps
         self._units = [(k, i, bool(layer.has_phase[i])) for k, layer in enumerate(layers) for i in range(layer.units)]

@@ -17,7 +17,7 @@ from functools import partial
 
 import numpy as np
 
-from verifier.engines.lp_cells import ExactWalk, LpCell, chart_box, interior_point, is_combination, parts, root
+from verifier.engines.lp_cells import ExactWalk, LpCell, interior_point, is_combination, parts, root
 from verifier.geometry import programs_compiled as compiled
 from verifier.geometry.chart import Homogeneous, Row, integral
 from verifier.geometry.filtered_network import Indices
@@ -51,7 +51,7 @@ class LpWalk:
         self.settled = True
         self.statistics = Statistics()
         chart, layers = space.chart, space.layers
-        self._box = chart_box(chart)
+        self._box = chart.box
         self._find = partial(interior_point, box=self._box)
         # the bounds of the box are in the compiled code, not among its rows
         self._domain = [f for f, row in enumerate(chart.rows) if (sum(map(abs, row[:-1])), row[-1]) != (1, -1)]

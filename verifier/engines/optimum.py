@@ -19,7 +19,7 @@ Property
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -28,11 +28,11 @@ import numpy as np
 from verifier.engines.attack import climb
 from verifier.engines.branch_and_bound import Effort
 from verifier.engines.cell_proof import prove_at_once
-from verifier.engines.exact_leaf import LinearBranch
+from verifier.engines.exact_leaf import pattern_at, piece
 from verifier.engines.small_proofs import prove_small
 from verifier.engines.subtrees import MapExecutor, SearchResult, search
 from verifier.kernel.bounds import FloatBounds
-from verifier.kernel.branches import Branches
+from verifier.kernel.branches import Mask
 from verifier.kernel.network import Network
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.query import Query
@@ -105,10 +105,12 @@ def maximise(network: Network, domain: Box, constraints: tuple[HalfSpace, ...], 
         start = found.point
     x = start
     while True:
-        piece = _best_of_piece(network, domain, constraints, objective, x)
-        if isinstance(piece, NoMaximum):
-            return piece
-        x = piece
+        best = best_of_piece(network, domain, constraints, objective, pattern_at(network, x))
+        if best is None:
+            raise AssertionError("a cell contains the point that it was made from")
+        if isinstance(best, NoMaximum):
+            return best
+        x = best
         value = dot(objective, x + network.evaluate(x))
         query = better_than(network, domain, constraints, objective, value)
         found = _without_margin(query, deadline, spent) or search(
@@ -142,29 +144,18 @@ def _climbed(network: Network, domain: Box, objective: Point, seed: int) -> Poin
                  for low, v, high in zip(domain.lower, where, domain.upper, strict=True))
 
 
-def _best_of_piece(network: Network, domain: Box, constraints: tuple[HalfSpace, ...], objective: Point,
-                   x: Point) -> Point | NoMaximum:
-    """The best point of the closed cell of ``x`` (pre-activations of 0 count as active)."""
-    query = Query(network, domain, (constraints,))
-    branch = Branches.root(query)
-    phases = []
-    for j, (layer, z) in enumerate(zip(network.layers, network.pre_activations(x), strict=True)):
-        active = np.array([v >= 0 for v in z])
-        phase = layer.has_phase
-        branch.lower[j][0, phase & active] = 0.0
-        branch.upper[j][0, phase & ~active] = 0.0
-        phases.append(phase)
-    linear = LinearBranch(query, branch, 0, np.concatenate(phases))
-    if linear.output is None:
+def best_of_piece(network: Network, domain: Box, constraints: tuple[HalfSpace, ...], objective: Point,
+                  pattern: Sequence[Mask]) -> Point | NoMaximum | None:
+    """The best point of the closed piece with this activation pattern; None when the piece is empty."""
+    linear = piece(Query(network, domain, (constraints,)), pattern)
+    function = linear.on_inputs(objective)
+    if function is None:
         raise AssertionError("every unit of the cell is decided")
-    inputs = network.inputs
-    gradient = list(objective[:inputs])
-    for c, (row, _) in zip(objective[inputs:], linear.output, strict=True):
-        if c:
-            gradient = [g + c * v for g, v in zip(gradient, row, strict=True)]
+    gradient, _ = function
     rows = [(*normal, offset) for normal, offset in linear.signs]
-    rows += [(*h.normal[:inputs], h.offset) for h in constraints]
-    answer = solve(LinearProgram.from_matrix([-g for g in gradient], Matrix.from_rationals(rows, inputs + 1), domain))
+    rows += [(*h.normal[:network.inputs], h.offset) for h in constraints]
+    matrix = Matrix.from_rationals(rows, network.inputs + 1)
+    answer = solve(LinearProgram.from_matrix([-g for g in gradient], matrix, domain))
     if isinstance(answer, Infeasible):
-        raise AssertionError("a cell contains the point that it was made from")
+        return None
     return NoMaximum(answer.x, answer.ray) if isinstance(answer, Unbounded) else answer.x

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from verifier.engines.adjacency import CellRows
-from verifier.engines.lp_cells import ExactWalk, LpCell, chart_box, interior_point
+from verifier.engines.lp_cells import ExactWalk, LpCell, interior_point
 from verifier.engines.lp_walk import LpWalk
 from verifier.engines.propagate import Cell, Propagation, Region, UnitFacet
 from verifier.engines.region_bounds import LayerUnits, refined_upper
@@ -201,7 +201,7 @@ class RegionWalk:
     def _exactly(self) -> Iterator[Batch]:
         """Unbounded domains and Euclidean balls in many dimensions, by exact programs."""
         propagation = self._propagation
-        box = chart_box(self.chart)
+        box = self.chart.box
 
         def in_ball(rows: tuple[Row, ...]) -> Homogeneous | None:
             point = interior_point(rows, box)

@@ -15,6 +15,7 @@ import numpy as np
 from verifier.kernel.bounds import FloatBounds, LinearFunctions, Slopes
 from verifier.kernel.branches import Branches, Indices, Mask
 from verifier.kernel.certificate import SLOPE_STEPS, Refutations
+from verifier.kernel.query import Query
 from verifier.kernel.rational import FloatArray
 
 ASCENT = (0.7, 0.5)       # how far slopes move towards the better piece, step by step
@@ -42,12 +43,13 @@ class RowBounds:
     every layer, last layer first.
     """
 
-    def __init__(self, bounds: FloatBounds, branches: Branches, slopes: list[Slopes]) -> None:
+    def __init__(self, bounds: FloatBounds, branches: Branches, slopes: list[Slopes], useful: Mask) -> None:
+        """``useful`` marks, through all disjuncts, the half-spaces that may be refuted by a bound."""
         self.bounds = bounds
         self.branches = branches
         self.default = slopes
         disjunct = self.bounds.row_disjunct
-        branch, row = np.nonzero(branches.open[:, disjunct])
+        branch, row = np.nonzero(branches.open[:, disjunct] & useful)
         self.count = len(branch)
         self.trace: list[tuple[FloatArray, FloatArray]] = []
         found = self.bounds.row_bounds(branches, row, branch, slopes, self.trace)
@@ -179,6 +181,18 @@ class RowBounds:
         point = lo[at] + width[at] * np.where(linear[at] >= 0, kept, 1 - kept)
         good = (kept > 0) & (kept <= 0.5) & (lo[at] < point) & (point < branches.hi[branch][at])
         return branch[good], index[good], point[good]
+
+
+def refutable(query: Query) -> Mask:
+    """Through all disjuncts, which half-spaces are more than a face of the domain.
+
+    A face ``x_1 < 2`` of a domain within ``x_1 <= 2`` is false on the face alone: no bound refutes it, but in every
+    branch at that face its bound comes nearest to 0, and would draw the attention of the search from the others.
+    """
+    n = query.network.inputs
+    opposite = [(h, None if any(h.normal[n:]) else query.domain.minimum([-c for c in h.normal[:n]]))
+                for disjunct in query.disjuncts for h in disjunct]
+    return np.array([least is None or least < -h.offset for h, least in opposite], dtype=bool)
 
 
 def _default_steps(branches: Branches, layer: int, slope: FloatArray) -> FloatArray:

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from verifier.engines.attack import descend
-from verifier.engines.branch_and_bound import BranchAndBound, Effort, OutOfTime, SearchBatch
+from verifier.engines.branch_and_bound import FEW_UNITS, BranchAndBound, Effort, OutOfTime, SearchBatch
 from verifier.kernel.branches import Stack
 from verifier.kernel.query import Query
 from verifier.kernel.rational import Point
@@ -116,17 +116,17 @@ def run_unit(unit: Unit) -> UnitResult:
 
 
 def search(query: Query, *, seed: int = 0, deadline: float | None = None, compiled: bool = False,
-           executor: MapExecutor | None = None,
+           executor: MapExecutor | None = None, few_units: int = FEW_UNITS,
            progress: Callable[[int, int, float], None] | None = None) -> SearchResult:
     """Search for a point of the query or a proof that there is none.
 
     ``deadline`` is compared with ``time.time()``.  ``compiled`` loads the compiled loop at once (long-lived processes).
-    ``progress(boxes, open, fraction)`` is told the branches done, the branches open, and the share of the domain's
-    volume that is decided.
+    ``few_units`` is for :class:`BranchAndBound`.  ``progress(boxes, open, fraction)`` is told the branches done, the
+    branches open, and the share of the domain's volume that is decided.
     """
     if not query.disjuncts:
         return SearchResult((), True, None, Effort())
-    engine = BranchAndBound(query)
+    engine = BranchAndBound(query, few_units)
     engine.bounds.compiled = compiled
     attacks = list(ATTACK_AT)
     lo, hi = query.domain.outward_floats()

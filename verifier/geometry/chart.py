@@ -62,6 +62,12 @@ class Chart:
         """Dimension k of the domain."""
         return len(self.bounded)
 
+    @property
+    def box(self) -> Box:
+        """The box of the coordinates: [-1, 1] where there are two bounds."""
+        return Box(tuple(Fraction(-1) if b else None for b in self.bounded),
+                   tuple(Fraction(1) if b else None for b in self.bounded))
+
     def point(self, u: Homogeneous) -> Point:
         """The input with chart coordinates ``u``."""
         column = self.table * fmpz_mat(len(u), 1, list(u))

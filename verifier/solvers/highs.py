@@ -8,7 +8,8 @@ Nothing that comes out of here is trusted.  A status, a value, a dual or a ray i
 Why the bare solver class: ``highspy.Highs`` adds callbacks and modelling on top of ``_Highs``, of which a sequence of
 small solves uses nothing.  Why one thread: the parallelism of the tool lies between problems, not inside one.
 Why no presolve: on a few hundred entries it costs more than the simplex steps it saves, an infeasible problem that
-presolve detects has no dual ray, and a warm start is possible only without it.
+presolve detects has no dual ray, and a warm start is possible only without it.  Mixed-integer programs are another
+matter: there presolve is on, and the tolerances are as tight as HiGHS allows.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from typing import Any
 import highspy
 import numpy as np
 import numpy.typing as npt
+
+from verifier.solvers.mixed_integer import Limits, MixedProgram, MixedSolution, MixedStatus
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int32]
@@ -209,3 +212,52 @@ def _to_highs(lp: FloatLp) -> highspy.HighsLp:
     sparse.index_ = np.nonzero(present)[1].astype(np.int32)
     sparse.value_ = lp.matrix[present]
     return model
+
+
+_MIXED_CLAIMS = {
+    highspy.HighsModelStatus.kOptimal: MixedStatus.OPTIMAL,
+    highspy.HighsModelStatus.kModelEmpty: MixedStatus.OPTIMAL,
+    highspy.HighsModelStatus.kInfeasible: MixedStatus.INFEASIBLE,
+    highspy.HighsModelStatus.kUnbounded: MixedStatus.UNBOUNDED,
+    highspy.HighsModelStatus.kUnboundedOrInfeasible: MixedStatus.UNBOUNDED,
+}
+_MIXED_OPTIONS: dict[str, bool | int | float | str] = {
+    "output_flag": False, "threads": 1, "parallel": "off", "small_matrix_value": 1e-12,
+    "mip_rel_gap": 0.0, "mip_abs_gap": 1e-10, "mip_feasibility_tolerance": 1e-9,
+    "primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9,
+}
+
+
+def solve_mixed(program: MixedProgram, limits: Limits) -> MixedSolution:
+    """Solve a mixed-integer program; what HiGHS rejects comes back as FAILED."""
+    model: Any = highspy._core._Highs()
+    options = {**_MIXED_OPTIONS, "mip_max_nodes": limits.nodes}
+    if limits.seconds is not None:
+        options["time_limit"] = limits.seconds
+    for option, value in options.items():
+        if model.setOptionValue(option, value) == highspy.HighsStatus.kError:
+            return MixedSolution(MixedStatus.FAILED, message=f"HiGHS rejects the option {option}")
+    matrix, cost = program.dense()
+    lower, upper = (np.array(side, dtype=np.float64) for side in
+                    zip(*((v.lower, v.upper) for v in program.variables), strict=True))
+    sides = np.array([(row.lower, row.upper) for row in program.rows], dtype=np.float64).reshape(-1, 2)
+    if not np.isfinite(matrix).all() or np.isnan(np.concatenate([cost, lower, upper, sides.ravel()])).any():
+        return MixedSolution(MixedStatus.FAILED, message="the program is beyond floats")
+    lp = _to_highs(FloatLp(cost, matrix, sides[:, 0], sides[:, 1], lower, upper))
+    kinds = highspy.HighsVarType
+    lp.integrality_ = [kinds.kInteger if v.integer else kinds.kContinuous for v in program.variables]
+    if model.passModel(lp) == highspy.HighsStatus.kError:
+        return MixedSolution(MixedStatus.FAILED, message="HiGHS rejects the model")
+    model.run()
+    info, solution = model.getInfo(), model.getSolution()
+    point = np.array(solution.col_value)
+    status = _MIXED_CLAIMS.get(model.getModelStatus())
+    has_point = bool(solution.value_valid) and point.shape == cost.shape
+    if status is None:
+        status = MixedStatus.FEASIBLE if has_point else MixedStatus.STOPPED
+    has_point &= status in (MixedStatus.OPTIMAL, MixedStatus.FEASIBLE)
+    bound = info.mip_dual_bound if any(v.integer for v in program.variables) else info.objective_function_value
+    return MixedSolution(status, point if has_point else None,
+                         info.objective_function_value if has_point else float("inf"),
+                         bound if status in (MixedStatus.OPTIMAL, MixedStatus.FEASIBLE, MixedStatus.STOPPED)
+                         else -float("inf"))

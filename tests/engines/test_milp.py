@@ -1,0 +1,378 @@
+"""The mixed-integer engine against brute force, with solvers that lie, and as other programs read its models."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import signal
+import time
+import warnings
+from dataclasses import replace
+from fractions import Fraction as F
+
+import highspy
+import numpy as np
+import pulp as pulp_library
+import pytest
+
+from tests import reference
+from tests.engines.test_propagate import cube, modular
+from tests.strategies import network_of, random_box, random_network, random_query, random_touching
+from verifier.api import verify
+from verifier.engines import milp
+from verifier.engines.milp import Milp, MilpSolver, decide
+from verifier.engines.milp_model import encode, homogenised, propagated, tightened, unit_box
+from verifier.engines.milp_patterns import enumerate_patterns
+from verifier.engines.propagate import cells
+from verifier.formats.errors import InputError
+from verifier.kernel.network import Layer, Network, pair
+from verifier.kernel.polyhedron import Box, HalfSpace
+from verifier.kernel.query import Query
+from verifier.kernel.rational import Matrix
+from verifier.properties.safety import Outcome
+from verifier.sets import output_range
+from verifier.solvers import pulp
+from verifier.solvers.child import Child, ChildFailed
+from verifier.solvers.highs import solve_mixed
+from verifier.solvers.mixed_integer import INFINITY, Limits, MixedSolution, MixedStatus
+
+ABSOLUTE = Network.from_arrays(weights=[[[1], [-1]], [[1, 1]]], biases=[[0, 0], [0]])
+
+
+def highs(program, seconds):
+    return solve_mixed(program, Limits(seconds, 20_000))
+
+
+def cbc(program, seconds):
+    return pulp.solve(program, "cbc", Limits(seconds, 20_000))
+
+
+def query_of(seed: int) -> Query:
+    rng = random.Random(seed)
+    return random_touching(rng, seed % 2 == 0).query if seed % 3 == 0 else random_query(rng, seed % 2 == 0)
+
+
+# --- agreement -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("solve", "seeds"), [(highs, range(36)), (cbc, range(36, 48))])
+def test_points_are_found_where_brute_force_finds_them(solve, seeds):
+    for seed in seeds:
+        query = query_of(seed)
+        point = Milp(query.network, query.domain, solve).find(query.disjuncts).point
+        assert (point is None) == (reference.decide(query) is None), seed
+        assert point is None or query.satisfied_disjunct(point) is not None
+
+
+@pytest.mark.parametrize(("solve", "seeds"), [(highs, range(7)), (cbc, range(7, 9))])
+def test_patterns_are_those_of_the_cells(solve, seeds):
+    for seed in seeds:
+        rng = random.Random(seed)
+        network = random_network(rng, True, inputs=2)
+        box = random_box(rng, 2, True)
+        expected = {cell.pattern for cell in cells(network, box)}
+        found = enumerate_patterns(network, box, (), solve)
+        assert found.finished
+        assert set(found.patterns) == expected
+        assert len(found.patterns) == len(expected)
+
+
+def test_a_unit_that_is_zero_on_a_cell_is_inactive_there():
+    twice = Network((Layer.relu(Matrix.identity(1), Matrix.zeros(1, 1)),) * 2)
+    found = enumerate_patterns(twice, cube(1), (), highs)
+    assert set(found.patterns) == {((True,), (True,)), ((False,), (False,))}
+
+
+@pytest.mark.parametrize("solver", ["highs", "cbc"])
+def test_ranges_equal_those_of_the_propagator(solver):
+    for seed in range(3):
+        rng = random.Random(seed)
+        network = random_network(rng, True, inputs=2, outputs=1)
+        box = random_box(rng, 2, True, bounded=True)
+        one, other = (output_range(network, box, engine=engine, solver=solver) for engine in ("milp", "propagate"))
+        assert [(r.minimum.value, r.maximum.value) for r in one] == [(r.minimum.value, r.maximum.value) for r in other]
+
+
+def test_the_solver_finds_the_maximum_itself():
+    """Without the search's help: what it starts from is the answer."""
+    network = modular((2, 8, 8, 2), 7)
+    for objective, expected in (((F(0), F(0), F(1), F(0)), output_range(network, cube(2))[0].maximum.value),):
+        x = Milp(network, cube(2), highs).best((), objective)
+        assert network.evaluate(x)[0] == expected
+
+
+def test_a_pair_of_networks_and_unbounded_domains():
+    """|x| and -|x'| meet at 0 only; on the whole line, through homogenisation."""
+    negated = Network((*ABSOLUTE.layers[:1], Layer.affine(Matrix.from_rationals([[-1, -1]]), Matrix.zeros(1, 1))))
+    both = pair(ABSOLUTE, negated)
+    equal = tuple(HalfSpace((F(0), F(0), F(s), F(-s)), F(0)) for s in (1, -1))
+    for domain in (cube(2), Box.whole_space(2)):
+        model = Milp(both, domain, highs)
+        assert model.homogeneous == (not domain.is_bounded)
+        assert model.find((equal,)).point == (0, 0)
+        apart = (*equal, HalfSpace((F(-1), F(0), F(0), F(0)), F(0), strict=True))
+        assert model.find((apart,)).point is None
+
+
+def test_homogenisation_agrees_with_the_network():
+    network = modular((2, 5, 4, 2), 3)
+    scaled = homogenised(network)
+    for x, s in (((F(1, 3), F(-2)), F(1, 7)), ((F(5), F(1)), F(2))):
+        image = scaled.evaluate([*(s * v for v in x), s])
+        assert image == (*(s * y for y in network.evaluate(x)), s)
+    assert unit_box(2).contains((F(-1), F(1), F(0)))
+
+
+def test_tightened_bounds_are_tighter_and_true():
+    network = modular((3, 8, 8, 8, 1), 5)
+    box = cube(3)
+    loose = propagated(network, box)
+    tight = tightened(network, box, loose)
+    before, after = (sum(float((high - low).sum()) for low, high in zip(b.lower, b.upper, strict=True))
+                     for b in (loose, tight))
+    assert after < before
+    rng = random.Random(1)
+    for _ in range(50):
+        x = [F(rng.randint(-8, 8), 8) for _ in range(3)]
+        for layer, z, low, high in zip(network.layers, network.pre_activations(x), tight.lower, tight.upper,
+                                       strict=True):
+            assert all(a <= v <= b for v, a, b, phase in zip(z, low, high, layer.has_phase, strict=True) if phase)
+    query = Query(network, box, ((HalfSpace((F(0),) * 3 + (F(-1),), F(-10)),),))
+    answers = [Milp(network, box, highs, tighten=t).find(query.disjuncts).point is None for t in (False, True)]
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("slope", [F(0), F(1, 100), F(-1), F(2), F(1)])
+def test_the_model_has_exactly_the_graph(slope):
+    """With the input fixed, the output has one value, whatever the slope."""
+    network = Network((Layer(Matrix.from_rationals([[2]]), Matrix.column([F(1, 2)]), Matrix.column([slope])),))
+    encoding = encode(network, cube(1), propagated(network, cube(1)))
+    assert len(encoding.binaries) == (slope != 1)
+    for x in (F(-1), F(-1, 4), F(0), F(3, 4)):
+        for sign in (1.0, -1.0):
+            program = encoding.program.with_cost({encoding.outputs[0]: sign})
+            fixed = replace(program.variables[encoding.inputs[0]], lower=float(x), upper=float(x))
+            solution = highs(replace(program, variables=(fixed, *program.variables[1:])), None)
+            assert solution.point[encoding.outputs[0]] == pytest.approx(float(network.evaluate([x])[0]), abs=1e-7)
+
+
+# --- liars -----------------------------------------------------------------------------------------------------------
+
+
+def _says_infeasible(program, seconds):
+    return MixedSolution(MixedStatus.INFEASIBLE)
+
+
+def _says_optimal_zeros(program, seconds):
+    return MixedSolution(MixedStatus.OPTIMAL, np.zeros(len(program.variables)), -1.0, -1.0)
+
+
+def _noise(program, seconds):
+    rng = np.random.default_rng(len(program.rows))
+    return MixedSolution(MixedStatus.OPTIMAL, rng.normal(size=len(program.variables)) * 3, -9.0, -9.0)
+
+
+def _flips_patterns(program, seconds):
+    honest = highs(program, seconds)
+    if honest.point is None:
+        return honest
+    flipped = [1 - v if u.integer else -v for u, v in zip(program.variables, honest.point, strict=True)]
+    return replace(honest, point=np.array(flipped), objective=-honest.objective, bound=-honest.bound)
+
+
+def _misshapen(program, seconds):
+    return MixedSolution(MixedStatus.OPTIMAL, np.zeros(3), -1.0, -1.0)
+
+
+def _not_a_number(program, seconds):
+    return MixedSolution(MixedStatus.OPTIMAL, np.full(len(program.variables), np.nan), np.nan, np.nan)
+
+
+def _infinite(program, seconds):
+    return MixedSolution(MixedStatus.FEASIBLE, np.full(len(program.variables), INFINITY), -INFINITY, -INFINITY)
+
+
+def _fails(program, seconds):
+    return MixedSolution(MixedStatus.FAILED, message="no")
+
+
+LIARS = [_says_infeasible, _says_optimal_zeros, _noise, _flips_patterns, _misshapen, _not_a_number, _infinite, _fails]
+
+
+@pytest.mark.parametrize("liar", LIARS)
+def test_a_lying_solver_never_turns_a_verdict(liar):
+    for seed in range(8):
+        query = query_of(seed)
+        truth = reference.decide(query) is not None
+        result, _ = decide(query, liar)
+        assert (result.point is not None) == truth
+        assert result.finished == (not truth)
+        assert result.point is None or query.satisfied_disjunct(result.point) is not None
+
+
+@pytest.mark.parametrize("liar", LIARS)
+def test_a_lying_solver_never_changes_a_range_or_adds_a_pattern(liar, monkeypatch):
+    class Stand(MilpSolver):
+        def __call__(self, program, seconds):
+            return liar(program, seconds)
+
+    monkeypatch.setattr(milp, "MilpSolver", Stand)
+    network, box = modular((2, 4, 3, 1), 7), cube(2)
+    (told,) = output_range(network, box, engine="milp")
+    assert (told.minimum.value, told.maximum.value) == reference.output_range(network, box, [F(1)])
+    found = enumerate_patterns(network, box, (), liar, most=40)
+    assert set(found.patterns) <= {cell.pattern for cell in cells(network, box)}
+
+
+@pytest.mark.parametrize("options", [[], ["preprocess off"]])
+def test_wrong_optima_of_a_real_solver(options, monkeypatch):
+    """CBC 2.10.3 claims optima: with its preprocessing 109.6, outside the box, where -3.82 is right; without it 13.75
+    where 4.5 is."""
+    class Stand(MilpSolver):
+        def __call__(self, program, seconds):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                problem = pulp.express(program)
+                problem.solve(pulp_library.PULP_CBC_CMD(msg=False, options=options))
+            return pulp.read_solution(problem, program)
+
+    monkeypatch.setattr(milp, "MilpSolver", Stand)
+    for network, box, expected in ((network_of(89)[0], network_of(89)[1].domain, F(191, 50)),
+                                   (modular((2, 6, 5, 1), 5), cube(2), F(-9, 2))):
+        (told,) = output_range(network, box, ["Y_0"], engine="milp")
+        assert told.maximum.value == expected
+        objective = (F(0), F(0), F(1), *([F(0)] * (network.outputs - 1)))
+        assert network.evaluate(Milp(network, box, cbc).best((), objective))[0] == expected
+
+
+def test_an_undecided_question_says_why():
+    network = modular((4, 24, 24, 1), 7)
+    query = Query(network, cube(4), ((HalfSpace((F(0),) * 4 + (F(-1),), F(-10**6)),),))
+    assert decide(query, _fails)[0].finished
+    hard = Query(network, cube(4, 50), ((HalfSpace((F(0),) * 4 + (F(-1),), F(-10**5), True),),))
+    result, reason = decide(hard, _fails, deadline=time.time())
+    assert not result.finished
+    assert result.point is None
+    assert "mixed-integer solver led to no counterexample" in reason
+
+
+# --- the walk, with child processes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("solver", ["highs", "cbc"])
+def test_verify_with_a_solver(solver):
+    touching = Query(ABSOLUTE, Box.from_bounds([F(-7, 10)], [1]), ((HalfSpace((F(0), F(1)), F(0)),),))
+    verdict = verify(ABSOLUTE, [touching], engine="milp", solver=solver)
+    assert verdict.outcome is Outcome.VIOLATED
+    assert verdict.witness.x == (0,)
+    strict = replace(touching, disjuncts=((HalfSpace((F(0), F(1)), F(0), strict=True),),))
+    assert verify(ABSOLUTE, [strict], engine="milp", solver=solver, certificate=io.BytesIO()).outcome is Outcome.HOLDS
+
+
+def test_solvers_that_are_not_there():
+    missing = next(name for name in pulp.SOLVERS if name not in pulp.installed())
+    for name, word in ((missing, "not installed"), ("abacus", "unknown")):
+        with pytest.raises(InputError, match=word):
+            verify(ABSOLUTE, [], engine="milp", solver=name)
+        with pytest.raises(InputError, match=word):
+            output_range(ABSOLUTE, cube(1), engine="milp", solver=name)
+    assert pulp.solve(encode(ABSOLUTE, cube(1), propagated(ABSOLUTE, cube(1))).program, missing,
+                      Limits()).status is MixedStatus.FAILED
+
+
+def test_a_child_that_breaks_is_replaced():
+    with Child() as child:
+        first = child.call(os.getpid)
+        assert child.call(os.getpid) == first != os.getpid()
+        for call, word in (((os._exit, 3), "died"), ((int, "x"), "ValueError")):
+            with pytest.raises(ChildFailed, match=word):
+                child.call(*call)
+        with pytest.raises(ChildFailed, match="time limit"):
+            child.call(time.sleep, 60, seconds=0.05)
+        assert child.call(os.getpid) not in (first, os.getpid())
+
+
+def test_an_interrupt_stops_the_child():
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with Child() as child:
+            number = child.call(os.getpid)
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(KeyboardInterrupt):
+                child.call(time.sleep, 60)
+            with pytest.raises(ProcessLookupError):
+                os.kill(number, 0)
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+
+
+def test_a_solver_that_dies_is_a_failed_solution(monkeypatch):
+    monkeypatch.setattr(milp, "solve_mixed", os._exit)  # called with two arguments: raises in the child
+    with MilpSolver() as solve:
+        program = encode(ABSOLUTE, cube(1), propagated(ABSOLUTE, cube(1))).program
+        assert solve(program, None).status is MixedStatus.FAILED
+
+
+# --- models as files, and PuLP's statuses ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", pulp.SUFFIXES)
+def test_a_written_model_has_the_same_optimum_elsewhere(tmp_path, suffix):
+    """Input 1 moves nothing: a variable without a row must be in the file all the same."""
+    network = modular((2, 6, 5, 1), 5)
+    wide = Network((Layer.affine(Matrix.from_rationals([[1, 0, 0], [0, 0, 1]]), Matrix.zeros(2, 1)), *network.layers))
+    encoding = encode(wide, cube(3), propagated(wide, cube(3)), "network")
+    program = encoding.program.with_cost({encoding.outputs[0]: -1.0})
+    path = tmp_path / f"model{suffix}"
+    pulp.write(program, path)
+    text = path.read_text()
+    assert all(name in text for name in ("X_0", "X_1", "X_2", "Y_0", "active_2_0", "below_z_2_0"))
+    reader = highspy.Highs()
+    reader.setOptionValue("output_flag", False)
+    assert reader.readModel(str(path)) != highspy.HighsStatus.kError
+    reader.run()
+    expected = float(reference.output_range(network, cube(2), [F(1)])[1])
+    assert -reader.getObjectiveValue() == pytest.approx(expected, rel=1e-6)
+    if suffix == ".mps":
+        _, problem = pulp_library.LpProblem.fromMPS(str(path))
+        problem.solve(pulp._solver("cbc", Limits()))
+        assert -problem.objective.value() == pytest.approx(expected, rel=1e-6)
+
+
+def test_no_other_format_is_written(tmp_path):
+    with pytest.raises(ValueError, match=r"\.lp or \.mps"):
+        pulp.write(encode(ABSOLUTE, cube(1), propagated(ABSOLUTE, cube(1))).program, tmp_path / "model.txt")
+
+
+def test_a_point_at_a_time_limit_is_no_optimum():
+    """PuLP's status says "Optimal" of it; ``sol_status`` does not."""
+    encoding = encode(ABSOLUTE, cube(1), propagated(ABSOLUTE, cube(1)))
+    program = encoding.program.with_cost({encoding.outputs[0]: 1.0})
+    problem = pulp.express(program)
+    for variable in problem.variables():
+        variable.varValue = 0.0
+    for sol_status, expected in ((pulp_library.LpSolutionOptimal, MixedStatus.OPTIMAL),
+                                 (pulp_library.LpSolutionIntegerFeasible, MixedStatus.FEASIBLE),
+                                 (pulp_library.LpSolutionNoSolutionFound, MixedStatus.STOPPED),
+                                 (pulp_library.LpSolutionInfeasible, MixedStatus.INFEASIBLE)):
+        problem.assignStatus(pulp_library.LpStatusOptimal, sol_status)
+        solution = pulp.read_solution(problem, program)
+        assert solution.status is expected
+        assert (solution.bound > -INFINITY) == (expected is MixedStatus.OPTIMAL)
+
+
+@pytest.mark.parametrize("name", ["highs", "cbc"])
+def test_statuses_of_the_solvers(name):
+    encoding = encode(ABSOLUTE, cube(1), propagated(ABSOLUTE, cube(1)))
+    y = encoding.outputs[0]
+    program = encoding.program.with_cost({y: 1.0})
+    assert pulp.solve(program, name, Limits(10)).status is MixedStatus.OPTIMAL
+    below = replace(program.variables[y], upper=-0.5)
+    nothing = replace(program, variables=(*program.variables[:y], below, *program.variables[y + 1:]))
+    for answer in (pulp.solve(nothing, name, Limits(10)), solve_mixed(nothing, Limits(10))):
+        assert answer.status is MixedStatus.INFEASIBLE
+        assert answer.point is None

@@ -1,0 +1,242 @@
+"""The distance to the nearest change: against brute force, against ``verify``, as typed, and when lied to."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+from dataclasses import replace
+from fractions import Fraction as F
+from pathlib import Path
+
+import pytest
+
+from tests import reference, tiny
+from tests.engines.test_propagate import cube, modular
+from tests.strategies import random_box, random_network, random_point
+from verifier import cli
+from verifier.api import verify
+from verifier.engines.nearest import NearestPoint, NearestSearch
+from verifier.formats.errors import InputError
+from verifier.formats.onnx import read_network
+from verifier.kernel.network import Layer, Network
+from verifier.kernel.polyhedron import Box, HalfSpace
+from verifier.kernel.query import Query
+from verifier.kernel.rational import Matrix
+from verifier.properties.radius import Norm, changes, conclude, distance, within
+from verifier.properties.safety import Outcome
+from verifier.radius import robustness_radius
+from verifier.solvers.projection import nearest_l2
+
+MODELS = Path(__file__).parents[1] / "models"
+ABSOLUTE = Network.from_arrays(weights=[[[1], [-1]], [[1, 1]]], biases=[[0, 0], [0]])
+IDENTITY = Network((Layer.identity(2),))
+
+
+def open_ball(query: Query, norm: Norm, center, radius) -> Query:
+    """The part of a query in the open ball: all its faces, for L1 two to the power of the inputs."""
+    if norm is Norm.MAXIMUM:
+        return within(query, norm, center, radius)
+    signs = itertools.product((F(1), F(-1)), repeat=len(center))
+    return within(query, norm, center, radius, list(signs))
+
+
+def brute_force_square(query: Query, center) -> F | None:
+    """The squared L2 distance of the centre from the query's closed points: cell by cell."""
+    best = []
+    for cell in reference.cells(query.network, query.domain):
+        free = [i for i, (lo, hi) in enumerate(zip(query.domain.lower, query.domain.upper, strict=True)) if lo != hi]
+        assert len(free) == query.network.inputs, "these tests use full boxes"
+        own = [([-F(v) for v in row[:-1]], F(row[-1])) for row in cell.constraints]
+        for disjunct in query.disjuncts:
+            rows = list(own)
+            for h in disjunct:
+                normal, offset = list(h.normal[:len(free)]), h.offset
+                for c, row, constant in zip(h.normal[len(free):], cell.weight, cell.constant, strict=True):
+                    normal = [v + c * w for v, w in zip(normal, row, strict=True)]
+                    offset -= c * constant
+                rows.append((normal, offset))
+            found = nearest_l2(rows, center)
+            best += [] if found is None else [distance(Norm.L2, center, found.x)]
+    return min(best, default=None)
+
+
+@pytest.mark.parametrize("norm", list(Norm))
+def test_distances_equal_brute_force(norm):
+    kinds = {"inf": 0, "positive": 0, "zero": 0}
+    for seed in range(14):
+        rng = random.Random(seed)
+        network = random_network(rng, True, inputs=2, outputs=2)
+        box = cube(2, 2) if norm is Norm.L2 else random_box(rng, 2, True)
+        center = random_point(rng, box)
+        label = rng.randrange(2)
+        found = robustness_radius(network, center, label=label, domain=box, norm=norm, exact=seed % 2 == 0)
+        query = changes(network, box, label)
+        if found.infinite:
+            kinds["inf"] += 1
+            assert reference.decide(query) is None
+            continue
+        assert found.is_exact
+        assert reference.satisfies(query, found.x)
+        assert distance(norm, center, found.x) == found.upper == found.lower
+        kinds["zero" if found.upper == 0 else "positive"] += 1
+        if norm is Norm.L2:
+            assert found.upper == brute_force_square(query, center)
+        elif found.upper > 0:
+            assert reference.decide(open_ball(query, norm, center, found.upper)) is None
+    assert kinds["positive"] >= 3
+    assert kinds["zero"] >= 1
+
+
+@pytest.mark.parametrize("center", ["0.09,0.13,-0.35,-0.07,0.25", "0.34,-0.13,0.24,-0.23,-0.04"])
+def test_verify_confirms_a_radius_from_both_sides(center):
+    network = read_network(MODELS / "advisory.onnx").network
+    x = tuple(map(F, center.split(",")))
+    found = robustness_radius(network, x, label=0)
+    assert found.is_exact
+
+    def verdict(radius):
+        ball = Box(tuple(v - radius for v in x), tuple(v + radius for v in x))
+        return verify(network, [changes(network, ball, 0)]).outcome
+
+    assert verdict(found.upper * (1 - F(1, 2**20))) is Outcome.HOLDS
+    assert verdict(found.upper) is Outcome.VIOLATED
+
+
+@pytest.mark.parametrize("norm", ["inf", "1"])
+def test_a_mixed_integer_solver_may_propose(norm):
+    network = modular((2, 6, 5, 2), 7)
+    label = max(range(2), key=lambda k: network.evaluate((F(1, 3), F(1, 5)))[k])
+    answers = [robustness_radius(network, (F(1, 3), F(1, 5)), label=label, norm=norm, domain=cube(2, 3), engine=engine)
+               for engine in ("branch", "milp")]
+    assert answers[0].is_exact
+    assert answers[0].upper == answers[1].upper
+
+
+def test_known_distances():
+    """From (2, 1) to where y_1 >= y_0, which is the diagonal: 1/2, 1, and sqrt(1/2)."""
+    for norm, expected in (("inf", F(1, 2)), ("1", F(1)), ("2", F(1, 2))):
+        found = robustness_radius(IDENTITY, (2, 1), label=0, norm=norm)
+        assert (found.lower, found.upper) == (expected, expected)
+    assert robustness_radius(IDENTITY, (2, 1), label=0, smallest=True).upper == 0
+    assert robustness_radius(IDENTITY, (1, 1), label=0).x == (1, 1)  # a tie has changed already
+    constant = Network((Layer.affine(Matrix.zeros(2, 1), Matrix.column([1, 0])),))
+    for domain in (None, cube(1)):
+        assert robustness_radius(constant, (0,), label=0, domain=domain).infinite
+
+
+def test_properties_weak_and_strict():
+    inputs = Box.from_bounds([-1], [1])
+    at_most = Query(ABSOLUTE, inputs, ((HalfSpace((F(0), F(1)), F(1, 4)),),))
+    below = replace(at_most, disjuncts=((HalfSpace((F(0), F(1)), F(1, 4), strict=True),),))
+    assert robustness_radius(ABSOLUTE, (1,), property=[at_most]).upper == F(3, 4)
+    found = robustness_radius(ABSOLUTE, (1,), property=[below])
+    assert not found.is_exact
+    assert found.lower == F(3, 4) < found.upper < F(3, 4) + F(1, 2**29)
+    assert "not attained" in found.reason
+    assert reference.satisfies(below, found.x)
+    assert robustness_radius(ABSOLUTE, (F(1, 4),), property=[below]).lower == 0
+    far = robustness_radius(ABSOLUTE, (1000,), property=[at_most, below])
+    assert far.upper == F(3999, 4)
+
+
+def test_time_that_is_over_is_an_interval():
+    network = modular((2, 8, 8, 2), 7)
+    y = network.evaluate((F(0), F(0)))
+    found = robustness_radius(network, (0, 0), label=max((0, 1), key=lambda k: y[k]), timeout=1e-9)
+    assert not found.is_exact
+    assert not found.infinite
+    assert "time limit" in found.reason
+
+
+@pytest.mark.parametrize("lie", ["nearer", "farther", "never"])
+def test_a_lying_search_is_not_believed(lie, monkeypatch):
+    honest = NearestSearch.run
+
+    def lying(self):
+        found = honest(self)
+        if lie == "never":
+            return NearestPoint(F(0), found.proofs, never=True)
+        return replace(found, radius=found.radius * (F(2) if lie == "farther" else F(1, 2)))
+
+    monkeypatch.setattr(NearestSearch, "run", lying)
+    found = robustness_radius(IDENTITY, (2, 1), label=0)
+    assert not found.is_exact
+    assert not found.infinite
+    assert found.lower <= F(1, 2)
+
+
+def test_theorems_must_fit():
+    query = changes(IDENTITY, cube(2), 0)
+    with pytest.raises(ValueError, match="theorem for each query"):
+        conclude([query], Norm.L1, (F(1), F(0)), F(1, 2), ())
+    with pytest.raises(ValueError, match="other than 0"):
+        within(query, Norm.L1, (F(1), F(0)), F(1, 2), [(F(0), F(0))])
+    assert within(query, Norm.L1, (F(9), F(0)), F(1, 2)) is None
+
+
+def test_parts_contain_the_open_ball():
+    """Also where the root is irrational: rounded up, and by little."""
+    query = changes(IDENTITY, Box.whole_space(2), 0)
+    part = within(query, Norm.L2, (F(0), F(0)), F(2), [(F(1), F(1)), (F(1), F(0))])
+    (row, other), width = part.disjuncts[0][1:], part.domain.upper[0]
+    assert row.offset == 2
+    assert 2 <= width**2 < 2 + F(1, 2**100)
+    assert 2 <= other.offset**2 < 2 + F(1, 2**100)
+
+
+# --- as typed --------------------------------------------------------------------------------------------------------
+
+
+def run(capsys, *arguments):
+    code = cli.run(arguments)
+    out, err = capsys.readouterr()
+    return code, out.splitlines(), err
+
+
+def test_radius_of_a_property(capsys, tmp_path):
+    tiny.write_family(tmp_path)
+    net, spec = str(tmp_path / "abs.onnx"), str(tmp_path / "touches.vnnlib")
+    code, lines, err = run(capsys, "radius", net, "--center", "-1/3", "--spec", spec)
+    assert (code, err) == (0, "")
+    assert lines[:4] == ["1/3 (about 0.3333333)", "norm: inf", "nearest input:", "  X_0 = 0"]
+    code, lines, _ = run(capsys, "radius", net, "--center", "0.5", "--spec", str(tmp_path / "strict.vnnlib"))
+    assert (code, lines[0]) == (0, "inf")
+    code, lines, _ = run(capsys, "radius", net, "--center", "0.5", "--spec", spec, "--norm", "2", "--json")
+    told = json.loads("\n".join(lines))
+    assert (code, told["upper"], told["squared"], told["x"]) == (0, "1/4", True, ["0"])
+
+
+def test_an_irrational_radius(capsys):
+    code, lines, _ = run(capsys, "radius", str(MODELS / "advisory.onnx"), "--center", "0.34,-0.13,0.24,-0.23,-0.04",
+                         "--label", "0", "--norm", "2")
+    assert code == 0
+    assert lines[0].startswith("sqrt(")
+    assert lines[0].endswith("(about 0.005004205)")
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("--center", "1"), "one of --label K and --spec FILE"),
+    (("--center", "1,2", "--label", "0"), "one number or 5"),
+    (("--center", "x", "--label", "0"), "--center: a number"),
+    (("--center", "1", "--label", "7"), "Y_0 to Y_4"),
+    (("--center", "1", "--label", "0", "--box", "0:1,0:1"), "one pair LO:HI or 5"),
+    (("--center", "1", "--label", "0", "--norm", "3"), "is not one of"),
+])
+def test_wrong_use(capsys, arguments, message):
+    code, _, err = run(capsys, "radius", str(MODELS / "advisory.onnx"), *arguments)
+    assert code == 2
+    assert message in err
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({}, "either a label"), ({"label": 0, "property": []}, "either a label"), ({"label": 0, "norm": "3"}, "a norm is"),
+    ({"label": 0, "engine": "x"}, "not available"), ({"label": 0, "domain": cube(1)}, "2 inputs, the box 1"),
+    ({"property": [changes(ABSOLUTE, cube(1), 0)]}, "another network"),
+    ({"property": [], "smallest": True}, "goes with a label"),
+    ({"label": 0, "engine": "milp", "solver": "abacus"}, "unknown")])
+def test_wrong_calls(options, message):
+    with pytest.raises(InputError, match=message):
+        robustness_radius(IDENTITY, (2, 1), **options)
+    with pytest.raises(InputError, match="coordinates"):
+        robustness_radius(IDENTITY, (2,), label=0)

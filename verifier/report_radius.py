@@ -1,0 +1,53 @@
+"""What ``verifier radius`` says, as text and as JSON; nothing is printed here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from verifier.formats.witness import format_rational
+from verifier.properties.radius import Norm, Radius
+from verifier.report import Json, quotient
+
+
+def length(norm: Norm, value: Fraction) -> str:
+    """A distance; in the L2 norm ``value`` is its square, and a root that is no rational number is named as such."""
+    if norm is not Norm.L2:
+        return format_rational(value)
+    root = Fraction(math.isqrt(value.numerator), math.isqrt(value.denominator))
+    if root * root == value:
+        return format_rational(root)
+    about = math.sqrt(value)
+    return f"sqrt({quotient(value)}) (about {about:.7g})"
+
+
+def radius_text(found: Radius, facts: Mapping[str, str]) -> str:
+    """The distance on the first line, then the input that attains it and how it is proved."""
+    norm = found.norm
+    if found.infinite:
+        lines = ["inf", "why: there is no such input, however far"]
+    elif found.lower == found.upper:
+        lines = [length(norm, found.lower)]
+    else:
+        upper = "inf)" if found.upper is None else f"{length(norm, found.upper)}]"
+        lines = [f"[{length(norm, found.lower)}, {upper}", f"why: {found.reason}"]
+    lines.append(f"norm: {norm.value}")
+    if found.x is not None and found.y is not None:
+        lines.append("nearest input:" if found.is_exact else "nearest input known:")
+        lines += [f"  X_{i} = {format_rational(v)}" for i, v in enumerate(found.x)]
+        lines += ["exact outputs:", *(f"  Y_{i} = {format_rational(v)}" for i, v in enumerate(found.y))]
+    if found.arithmetic:
+        lines.append(f"proof: checked in {found.arithmetic}, {found.boxes:,} boxes")
+    return "\n".join([*lines, *(f"{name}: {value}" for name, value in facts.items())]) + "\n"
+
+
+def radius_json(found: Radius, facts: Mapping[str, Any]) -> Json:
+    """The same as one JSON object; in the L2 norm the bounds are squares."""
+    vectors = {name: None if vector is None else [quotient(v) for v in vector]
+               for name, vector in (("x", found.x), ("y", found.y))}
+    return {"norm": found.norm.value, "squared": found.norm is Norm.L2, "exact": found.is_exact,
+            "infinite": found.infinite, "lower": quotient(found.lower),
+            "upper": None if found.upper is None else quotient(found.upper), **vectors, "reason": found.reason,
+            "arithmetic": found.arithmetic, "boxes": found.boxes, **facts}
