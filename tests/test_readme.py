@@ -117,18 +117,20 @@ def test_python_examples(example: str, tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("command", [text.strip() for language, text in FENCES if language == "sh"
                                      and text.startswith("verifier ")])
-def test_commands_that_draw(command: str, tmp_path: Path) -> None:
+def test_commands_that_write_files(command: str, tmp_path: Path) -> None:
     (tmp_path / "models").symlink_to(ROOT / "models")
     arguments = shlex.split(command)[1:]
     subprocess.run([sys.executable, "-m", "verifier", *arguments], cwd=tmp_path, check=True, timeout=120,
                    capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    assert (tmp_path / arguments[-1]).read_bytes().startswith(b"\x89PNG")
+    expected = {".png": b"\x89PNG", ".lp": b"\\* network *\\\nMinimize\n"}
+    written = tmp_path / arguments[-1]
+    assert written.read_bytes().startswith(expected[written.suffix])
 
 
 def test_the_picture_is_drawn_in_five_lines() -> None:
     (drawn,) = [text for language, text in FENCES if language == "python" and "draw_set(" in text]
     assert drawn.count(">>> ") == 5
-    assert sum(language == "sh" and text.startswith("verifier ") for language, text in FENCES) == 2
+    assert sum(language == "sh" and " --plot" in text for language, text in FENCES) == 2
 
 
 def test_the_first_two_commands_are_one_line_each() -> None:
