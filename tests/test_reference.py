@@ -225,7 +225,7 @@ def test_agrees_with_all_closed_patterns(degenerate: bool) -> None:
 
 
 @given(touching_queries())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_touching_queries(touching: Touching) -> None:
     x = decide(touching.query)
     assert (x is not None) == touching.nonempty

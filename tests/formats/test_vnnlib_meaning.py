@@ -80,7 +80,7 @@ coordinates = st.one_of(numbers.map(Fraction), st.fractions(-3, 3, max_denominat
 points = st.lists(coordinates, min_size=len(NAMES), max_size=len(NAMES)).map(tuple)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(formulas, min_size=1, max_size=3), st.lists(points, min_size=1, max_size=12))
 def test_formula_and_cases_agree(asserted: list[Formula], tried: list[tuple[Fraction, ...]]) -> None:
     text = declarations(INPUTS, OUTPUTS) + "\n".join(f"(assert {t})" for t, _ in asserted)

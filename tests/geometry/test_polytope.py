@@ -151,7 +151,7 @@ def test_questions_in_many_dimensions_need_no_vertices():
     assert not any("generators" in p.__dict__ for p in (cube, flat, half))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(rng=seeds())
 def test_constraints_and_generators_describe_one_set(rng):
     polyhedron = rng.choice((random_rows, random_cone))(rng, rng.randint(1, 4))
@@ -176,7 +176,7 @@ def test_constraints_and_generators_describe_one_set(rng):
         assert not fewer.includes(polyhedron)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rng=seeds())
 def test_linear_programs_and_generators_agree(rng):
     n = rng.randint(1, 3)
@@ -208,7 +208,7 @@ def test_linear_programs_and_generators_agree(rng):
     assert direction is None or isinstance(minimise(high.any_constraints, [-d for d in direction]), Unbounded)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(rng=seeds())
 def test_two_polytopes(rng):
     n = rng.randint(1, 3)
@@ -231,7 +231,7 @@ def test_two_polytopes(rng):
     assert set(hull.vertices()) <= set(p.vertices()) | set(q.vertices())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rng=seeds())
 def test_projection_agrees_with_elimination(rng):
     """A point is in the projection exactly when its fibre is not empty."""
@@ -244,7 +244,7 @@ def test_projection_agrees_with_elimination(rng):
         assert shadow.contains(point) == (not fibre.is_empty())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rng=seeds())
 def test_images_and_preimages(rng):
     polytope = random_polytope(rng, rng.randint(1, 3))

@@ -10,7 +10,7 @@ from verifier.geometry.polytope import Polyhedron
 from verifier.geometry.split import split
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(rng=seeds())
 def test_halves_are_those_of_double_description(rng):
     """Cut again and again, so that redundant inequalities pile up; through vertices as often as not."""

@@ -168,7 +168,7 @@ def test_convex_union():
     assert convex_union(box((0, 1), (0, 1)), Polyhedron.from_points([(1, 0), (2, 0)])) is None
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(rng=seeds())
 def test_membership_decides_everything(rng):
     n = rng.randint(1, 3)
@@ -194,7 +194,7 @@ def test_membership_decides_everything(rng):
             assert convex_union(part, later) is None
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(rng=seeds())
 def test_inclusion_and_difference(rng):
     n = rng.randint(1, 3)
@@ -217,7 +217,7 @@ def test_inclusion_and_difference(rng):
         assert sum((piece.volume() for piece in pieces), covered) == polytope.volume()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rng=seeds())
 def test_projections_and_images_of_unions(rng):
     union = random_union(rng, 3)

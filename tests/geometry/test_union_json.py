@@ -25,7 +25,7 @@ def test_the_documented_form():
     assert from_json(halves).bounding_box().upper == (F(3, 2),)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rng=seeds())
 def test_round_trip(rng):
     n = rng.randint(1, 3)

@@ -83,7 +83,7 @@ def test_simple_polytopes_by_lawrence(n, cuts):
     assert polytope.volume() == lawrence(polytope.vertices(), polytope.facets()) > 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rng=seeds())
 def test_volume_is_a_valuation(rng):
     """vol(P u Q) = vol P + vol Q - vol(P n Q), pieces of a cut add up, and maps scale by the determinant."""
@@ -98,7 +98,7 @@ def test_volume_is_a_valuation(rng):
     assert image.relative_volume() == image.volume() or image.dimension < n
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rng=seeds())
 def test_union_volume_by_inclusion_and_exclusion(rng):
     n = rng.randint(1, 3)

@@ -249,13 +249,13 @@ def problems(draw):
     return draw(st.lists(SMALL, min_size=n, max_size=n)), Matrix.from_rationals(rows, n + 1), equality, box
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(problems())
 def test_agrees_with_cddlib(problem):
     assert confirm(problem, solve(program(problem))) == expected(problem)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(problems(), st.integers(-40, 40))
 def test_scaling_the_objective_scales_the_value(problem, exponent):
     objective, matrix, equality, box = problem

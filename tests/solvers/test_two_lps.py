@@ -54,7 +54,7 @@ def test_agrees_with_cddlib_on_random_problems(kind):
     assert 25 < sum(seen) < 225
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(problems())
 def test_agrees_with_cddlib(problem):
     _, matrix, strict, box = problem
@@ -183,7 +183,7 @@ def test_shapes_are_checked():
         verify_refutation(Matrix.from_rationals([[1, 1]]), [True], LINE, [])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(problems(), st.randoms(use_true_random=False))
 def test_order_and_scale_of_rows_do_not_matter(problem, random):
     _, matrix, strict, box = problem
