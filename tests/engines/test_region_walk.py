@@ -11,7 +11,7 @@ import pytest
 from tests import reference
 from tests.engines.test_propagate import cube, modular
 from tests.geometry.test_nearest import at, nearest_by_all_faces
-from tests.strategies import _random_layer, random_box, random_network
+from tests.strategies import random_layer, random_box, random_network
 from verifier.engines import region_walk
 from verifier.engines.linear_regions import AffineMaps
 from verifier.engines.region_walk import RegionWalk
@@ -204,7 +204,7 @@ def test_single_layers_in_balls_have_their_flat_count():
     for seed in range(100):
         rng = random.Random(seed)
         n = rng.choice((1, 2, 2, 3))
-        layer = _random_layer(rng, seed % 4 > 0, n, rng.randint(1, 6), 0.2)
+        layer = random_layer(rng, seed % 4 > 0, n, rng.randint(1, 6), 0.2)
         ball = F(rng.choice((1, 2, 3)), 2)
         centre = tuple(F(rng.randint(-1, 1)) for _ in range(n))
         for norm in ("1", "2", "inf"):
