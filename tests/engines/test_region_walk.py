@@ -11,7 +11,7 @@ import pytest
 from tests import reference
 from tests.engines.test_propagate import cube, modular
 from tests.geometry.test_nearest import at, nearest_by_all_faces
-from tests.strategies import random_layer, random_box, random_network
+from tests.strategies import random_box, random_layer, random_network
 from verifier.engines import region_walk
 from verifier.engines.linear_regions import AffineMaps
 from verifier.engines.region_walk import RegionWalk
