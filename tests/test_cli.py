@@ -308,7 +308,7 @@ def test_numbers_beyond_floats_are_decided(tmp_path):
 def test_long_numbers_are_certified(tmp_path):
     """A counterexample of more than the 4300 digits that Python's own conversions allow, and a proof of such size."""
     network = tiny.write_absolute_value(tmp_path / "absolute.onnx")
-    third, seventh = (f"0.{str(10**3800 // k)}" for k in (3, 7))
+    third, seventh = (f"0.{10**3800 // k}" for k in (3, 7))
     spec = tiny.write_property(tmp_path / "point.vnnlib", f"(assert (>= (+ (* {seventh} Y_0) X_0) 0))",
                                bounds=f"(assert (<= X_0 {third})) (assert (>= X_0 {third}))")
     certificate = str(tmp_path / "proof")
