@@ -13,8 +13,10 @@ the side where w or another known point lies already.
 
 Why this way.  Independence is the point: nothing here is shared with the engines or the checker, only the data
 types are.  Numbers are Python integers (affine functions are scaled, points are homogeneous) and the linear programs
-are cddlib's, on rationals.  Every program below is feasible and bounded, and every optimum is checked against its dual:
-feasibility is two programs, least violation first, then most slack on the strict rows.
+are cddlib's, on rationals.  Before it pivots exactly cddlib tries floats: rows of size about 1 keep that trial from
+cycling, the criss-cross method from writing beyond an array (see ``verifier.solvers.cdd``).  Every program below is
+feasible and bounded, and every optimum is checked against its dual: feasibility is two programs, least violation first,
+then most slack on the strict rows.
 """
 
 from __future__ import annotations
@@ -292,14 +294,16 @@ def _cut(part: _Part, functions: Sequence[Row], has_phase: Sequence[bool]) -> It
 
 def _maximiser(rows: Sequence[Row], function: Row) -> Homogeneous:
     """A point of ``rows >= 0`` where the function is greatest; the rows are consistent and the function bounded."""
-    array = [[row[-1], *row[:-1]] for row in (*rows, function)]
+    scales = [1 << max(map(abs, row)).bit_length() for row in (*rows, function)]
+    array = [[Fraction(v, scale) for v in (row[-1], *row[:-1])]
+             for row, scale in zip((*rows, function), scales, strict=True)]
     program = cdd.gmp.linprog_from_array(array, cdd.LPObjType.MAX)
-    cdd.gmp.linprog_solve(program)
+    cdd.gmp.linprog_solve(program, cdd.LPSolverType.CRISS_CROSS)
     assert program.status == cdd.LPStatusType.OPTIMAL, program.status
     best = _homogeneous(program.primal_solution)
     # function + sum(y row) is constant for multipliers y >= 0, so it bounds the function, and at `best` it is attained.
     dual = dict(program.dual_solution)
-    *y, scale = _homogeneous([Fraction(dual.get(i, 0)) for i in range(len(rows))])
+    *y, scale = _homogeneous([Fraction(dual.get(i, 0)) * scales[-1] / scales[i] for i in range(len(rows))])
     total, _ = _combination([Fraction(v) for v in (*y, scale)], [*rows, function])
     assert all(_value(row, best) >= 0 for row in rows)
     assert min(y, default=0) >= 0

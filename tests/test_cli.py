@@ -305,6 +305,19 @@ def test_numbers_beyond_floats_are_decided(tmp_path):
     assert (done.stdout.splitlines()[0], done.returncode) == ("violated", 10)
 
 
+def test_long_numbers_are_certified(tmp_path):
+    """A counterexample of more than the 4300 digits that Python's own conversions allow, and a proof of such size."""
+    network = tiny.write_absolute_value(tmp_path / "absolute.onnx")
+    third, seventh = (f"0.{10**3800 // k}" for k in (3, 7))
+    spec = tiny.write_property(tmp_path / "point.vnnlib", f"(assert (>= (+ (* {seventh} Y_0) X_0) 0))",
+                               bounds=f"(assert (<= X_0 {third})) (assert (>= X_0 {third}))")
+    certificate = str(tmp_path / "proof")
+    for command in (["verify", str(network), str(spec), "--certificate", certificate],
+                    ["check", certificate, str(network), str(spec)]):
+        done = subprocess.run([sys.executable, "-m", "verifier", *command], capture_output=True, text=True, check=False)
+        assert (done.stdout.splitlines()[0], done.returncode) == ("violated", 10 if command[0] == "verify" else 0)
+
+
 @pytest.mark.usefixtures("family")
 def test_a_witness_of_an_earlier_answer_does_not_stay(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["verify", "abs.onnx", "touches.vnnlib", "--witness", "w"]) == 10

@@ -40,7 +40,7 @@ def without(library: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     ("flint", ["info", "abs.onnx"]),
     ("highspy", ["verify", "abs.onnx", "strict.vnnlib"]),
     ("onnx", ["check", "proof", "abs.onnx", "strict.vnnlib"]),
-    ("cdd", ["verify", "abs.onnx", "strict.vnnlib"]),
+    ("cdd", ["reach", "abs.onnx", "--box", "0:1"]),
     ("numba", ["suite", "."]),
 ])
 def test_a_missing_library_is_named_and_is_no_verdict(library: str, arguments: list[str]) -> None:

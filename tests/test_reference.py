@@ -204,7 +204,7 @@ def naive(query: Query) -> bool:
                       for j in range(width + 1)] + [F(-int(h.strict))] for h in disjunct]
             cap = [[F(1), *[F(0)] * width, F(-1)], [F(0)] * (width + 1) + [F(1)]]
             program = cdd.gmp.linprog_from_array([*rows, *asked, *cap], cdd.LPObjType.MAX)
-            cdd.gmp.linprog_solve(program)
+            cdd.gmp.linprog_solve(program, cdd.LPSolverType.CRISS_CROSS)
             if program.status == cdd.LPStatusType.OPTIMAL and program.obj_value > 0:
                 return True
     return False

@@ -29,7 +29,7 @@ from verifier.kernel.certificate import (
 from verifier.kernel.checker import NoPoint, PointIn, Theorem, check_no_point, check_point
 from verifier.kernel.network import Network
 from verifier.kernel.query import Query
-from verifier.kernel.rational import Point
+from verifier.kernel.rational import Point, to_text
 from verifier.properties.cells import ProvedCells
 from verifier.properties.safety import Outcome, Statistics, Verdict, conclude
 
@@ -230,7 +230,7 @@ def _write(stream: BinaryIO, subject: _Subject, verdict: Verdict, proofs: Iterab
     header: dict[str, Any] = {**subject.header(), "verdict": verdict.outcome.value, "options": options,
                               "tool": f"relu-verifier {__version__}"}
     if verdict.witness is not None:
-        header["witness"] = {"query": verdict.witness.query, "x": [str(v) for v in verdict.witness.x]}
+        header["witness"] = {"query": verdict.witness.query, "x": list(map(to_text, verdict.witness.x))}
     writer = CertificateWriter(stream, header)
     if verdict.outcome is Outcome.HOLDS:
         for blocks in proofs:

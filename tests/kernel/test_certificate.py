@@ -6,6 +6,7 @@ import json
 import random
 import struct
 import zlib
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -183,6 +184,12 @@ def test_long_rationals_are_read():
     assert parse_rational(f"-{value}") == -value
     assert parse_rational("1" + "0" * 50_000) == 10**50_000
     assert parse_rational("6/4") == Fraction(3, 2)
+
+
+def test_long_multipliers_are_written():
+    long = Fraction(3**9999, 2**15_001)
+    block = replace(PROVED[0][1][0], exact_leaves=(ExactLeaf(0, 0, (long, Fraction(0)), ((1, -long),)),))
+    assert Block.decode(block.encode()).exact_leaves == block.exact_leaves
 
 
 def test_decompression_bombs_are_cut_short():

@@ -16,6 +16,7 @@ from tests.strategies import queries, random_point
 from verifier.kernel.network import Layer, Network
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.query import Query
+from verifier.kernel.rational import Matrix
 
 F = Fraction
 
@@ -84,6 +85,20 @@ def test_the_digest_is_fixed() -> None:
                   ((HalfSpace((F(0), F(1, 2)), F(3), strict=True),), ()))
     text = f"relu query 1\n{query.network.digest}\n-1/3 inf\nor 1\n0 1/2 < 3\nor 0"
     assert query.digest == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_numbers_of_any_length_have_a_digest() -> None:
+    """Beyond the 4300 digits that Python's own conversions allow; the text stays the plain one."""
+    long, nines = F(3**9000, 2**15_001), "9" * 5_000
+    top = F(10**5000 - 1)
+    network = Network((Layer(Matrix.column([long]), Matrix.column([-long]), Matrix.column([1])),))
+    query = Query(network, Box((-top,), (top,)), ((HalfSpace((F(0), long), top),),))
+    assert query.domain.encode() == f"-{nines} {nines}"
+    assert query.disjuncts[0][0].encode().endswith(f" <= {nines}")
+    other = Query(network, Box((-top,), (top,)), ((HalfSpace((F(0), long), top + 1),),))
+    assert query.digest != other.digest
+    with pytest.raises(ValueError, match=f"lower bound {nines} exceeds upper bound -{nines}"):
+        Box((top,), (-top,))
 
 
 def test_dimensions_are_checked() -> None:

@@ -5,8 +5,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from verifier.solvers import cdd, highs
+from verifier.solvers import highs
 from verifier.solvers.exact_lp import Solvers
+from verifier.solvers.simplex import ExactProposal, solve_exact
 
 
 def _wrong_status(lp, start=None):
@@ -56,24 +57,24 @@ def _crashing(lp, start=None):
 FLOAT_LIARS = [_wrong_status, _everything_basic, _misshapen, _shuffled, _not_a_number, _eager, _crashing]
 
 
-def _zeros(objective, rows, criss_cross):
-    return cdd.ExactProposal((Fraction(0),) * len(objective), (Fraction(0),) * len(rows))
+def _zeros(objective, rows, tight):
+    return ExactProposal((Fraction(0),) * len(objective), (Fraction(0),) * len(rows))
 
 
-def _negated(objective, rows, criss_cross):
-    honest = cdd.solve_exact(objective, rows, criss_cross)
-    return honest and cdd.ExactProposal(honest.x, tuple(-m for m in honest.multipliers))
+def _negated(objective, rows, tight):
+    honest = solve_exact(objective, rows, tight)
+    return honest and ExactProposal(honest.x, tuple(-m for m in honest.multipliers))
 
 
-def _short(objective, rows, criss_cross):
-    return cdd.ExactProposal((), ())
+def _short(objective, rows, tight):
+    return ExactProposal((), ())
 
 
-def _silent(objective, rows, criss_cross):
+def _silent(objective, rows, tight):
     return None
 
 
 EXACT_LIARS = [_zeros, _negated, _short, _silent]
 
 ALL_LIES = [Solvers(f, e) for f in FLOAT_LIARS for e in EXACT_LIARS]
-HONEST_FALLBACK = [Solvers(f, cdd.solve_exact) for f in FLOAT_LIARS]
+HONEST_FALLBACK = [Solvers(f, solve_exact) for f in FLOAT_LIARS]

@@ -53,7 +53,7 @@ def cdd_maximum(objective: Sequence[Fraction], rows: Sequence[Row]) -> Fraction 
         matrix = cdd.gmp.matrix_from_array(table, rep_type=cdd.RepType.INEQUALITY, obj_type=cdd.LPObjType.MAX,
                                            obj_func=[0, *cost])
         program = cdd.gmp.linprog_from_matrix(matrix)
-        cdd.gmp.linprog_solve(program)
+        cdd.gmp.linprog_solve(program, cdd.LPSolverType.CRISS_CROSS)
         return program
 
     if run([Fraction(0)] * len(objective)).status != cdd.LPStatusType.OPTIMAL:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from fractions import Fraction as F
 
-from verifier.solvers.cdd import Description, Table, dual_description, without_redundancy
+from verifier.solvers.cdd import Description, Table, dual_description
 
 
 def test_a_triangle_both_ways():
@@ -30,11 +30,3 @@ def test_the_conventions_for_empty_sets_and_apexes():
     assert dual_description(Table([(0, 1), (0, -1), (-1, 0)]), Description.CONSTRAINTS).rows == []
     half_line = dual_description(Table([(0, 1)]), Description.CONSTRAINTS)
     assert [tuple(r) for r in half_line.rows] == [(0, 1)]  # without the apex 0
-
-
-def test_redundancy_and_hidden_equations():
-    table = Table([(1, -1, 0), (-1, 1, 0), (2, 0, 1), (3, 0, 1), (5, 0, 0)])
-    minimal = without_redundancy(table)
-    assert [tuple(minimal.rows[i]) for i in minimal.linear] == [(1, -1, 0)]
-    assert (2, 0, 1) in {tuple(r) for r in minimal.rows}
-    assert (3, 0, 1) not in {tuple(r) for r in minimal.rows}

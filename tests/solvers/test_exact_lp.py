@@ -109,7 +109,7 @@ def test_nobody_right_is_an_error(exact):
 
 
 def test_float_solver_suffices_when_it_is_right():
-    def forbidden(objective, rows, criss_cross):
+    def forbidden(objective, rows, tight):
         raise AssertionError("fallback used")
 
     rng = np.random.default_rng(3)
@@ -146,7 +146,7 @@ def test_magnification_repairs_a_basis_without_the_fallback():
         calls.append(start)
         return highs.solve(lp, start)
 
-    def forbidden(objective, rows, criss_cross):
+    def forbidden(objective, rows, tight):
         raise AssertionError("fallback used")
 
     rows = Matrix.from_rationals([[1, 1, 1], [1, 1, 1 - F(1, 2**45)]])

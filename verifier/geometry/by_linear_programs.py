@@ -8,6 +8,10 @@ satisfies an inequality strictly, scaling up ``(l, y)`` lets its slack reach 1, 
 optimum ``s_i`` is 0 when the inequality is an equation in disguise, and 1 otherwise.  The point ``y / l`` is in the
 relative interior.  Reference: Freund, Roundy, Todd, *Identifying the set of always-active constraints in a system of
 linear inequalities by a single linear program* (1985).
+
+*Redundancy* is asked of one inequality after the other: is it still true when it is left out?  Once the implicit
+equations are known no two inequalities describe the same facet unless one of them is redundant, so the order decides
+which of them remains, and nothing else.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from verifier.geometry.homogeneous import Constraints, Vector
+from verifier.geometry.homogeneous import Constraints, Vector, echelon
 from verifier.kernel.polyhedron import Box
 from verifier.kernel.rational import Point
 from verifier.solvers.exact_lp import solve
@@ -58,3 +62,15 @@ def relative_interior(given: Constraints, dimension: int) -> RelativeInterior | 
     scale, slack = best.x[dimension], best.x[dimension + 1:]
     implicit = tuple(row for row, s in zip(given.inequalities, slack, strict=True) if s == 0)
     return RelativeInterior(tuple(v / scale for v in best.x[:dimension]), (*given.equations, *implicit))
+
+
+def without_redundancy(given: Constraints, inside: RelativeInterior) -> Constraints:
+    """A minimal part of the constraints of a nonempty set, and independent equations of its affine hull."""
+    equations = tuple(echelon(inside.equations)[0])
+    kept = [row for row in dict.fromkeys(given.inequalities) if row not in set(inside.equations)]
+    for row in tuple(kept):
+        others = [other for other in kept if other != row]
+        answer = minimise(Constraints(tuple(others), equations), row[1:])
+        if isinstance(answer, Optimal) and answer.value + row[0] >= 0:
+            kept = others
+    return Constraints(tuple(kept), equations)

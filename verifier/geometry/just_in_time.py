@@ -9,7 +9,11 @@ in its own file, whatever the length; what is here changes nothing that a stale 
 
 from __future__ import annotations
 
+import os
+import stat
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -24,7 +28,18 @@ F = TypeVar("F", bound=Callable[..., object])
 
 def compiled(function: F) -> F:
     """An entry point, kept in numba's cache."""
-    return cast(F, numba.njit(cache=True, **_OPTIONS)(function))
+    try:
+        return cast(F, numba.njit(cache=True, **_OPTIONS)(function))
+    except RuntimeError:  # numba found no folder that it may write
+        folder = _temporary_folder()
+        if folder is None:
+            return cast(F, numba.njit(**_OPTIONS)(function))
+        config: Any = numba.config
+        before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
+        try:
+            return cast(F, numba.njit(cache=True, **_OPTIONS)(function))
+        finally:
+            config.CACHE_DIR = before  # others in this process may use numba, too
 
 
 def inner(function: F) -> F:
@@ -35,3 +50,18 @@ def inner(function: F) -> F:
 def inlined(function: F) -> F:
     """The same, for short functions that are called very often."""
     return cast(F, numba.njit(**_INLINED)(function))
+
+
+def _temporary_folder() -> Path | None:
+    """A folder for this user's caches that lasts from run to run, None where there is none.
+
+    What a cache holds is executed, so a folder that someone else owns or may write is not taken.
+    """
+    try:
+        folder = Path(tempfile.gettempdir()) / f"relu-verifier-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return None
+    own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+    return folder if own and os.access(folder, os.W_OK) else None

@@ -21,7 +21,7 @@ from fractions import Fraction
 from functools import cached_property
 
 from verifier.geometry import images, low_dimension, representation, support, volume
-from verifier.geometry.by_linear_programs import RelativeInterior, minimise, relative_interior
+from verifier.geometry.by_linear_programs import RelativeInterior, minimise, relative_interior, without_redundancy
 from verifier.geometry.homogeneous import (
     Constraints,
     Generators,
@@ -134,9 +134,9 @@ class Polyhedron:
             return representation.constraints_of(n, self.given_generators)
         if self._by_generators:
             return representation.constraints_of(n, self.generators)
-        if self.is_empty():
+        if self._interior is None:
             return representation.empty_constraints(n)
-        return representation.minimal_constraints(self.any_constraints)
+        return without_redundancy(self.any_constraints, self._interior)
 
     @cached_property
     def generators(self) -> Generators:

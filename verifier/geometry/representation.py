@@ -29,7 +29,7 @@ from verifier.geometry.homogeneous import (
     side,
     unsigned,
 )
-from verifier.solvers.cdd import Description, Table, dual_description, without_redundancy
+from verifier.solvers.cdd import Description, Table, dual_description
 
 
 def empty_constraints(dimension: int) -> Constraints:
@@ -61,16 +61,6 @@ def constraints_of(dimension: int, given: Generators) -> Constraints:
         return low_dimension.constraints(given.vertices if given.minimal else low_dimension.hull(given.vertices))
     table = Table(given.all, range(len(given.vertices) + len(given.rays), len(given.all)))
     equations, inequalities = _split(dual_description(table, Description.GENERATORS))
-    return Constraints(tuple(row for row in inequalities if any(row[1:])), tuple(map(unsigned, equations)))
-
-
-def minimal_constraints(given: Constraints) -> Constraints:
-    """A minimal part of the constraints of a nonempty set, by linear programs alone."""
-    rows = (*given.inequalities, *given.equations)
-    if not rows:
-        return given
-    table = Table(rows, range(len(given.inequalities), len(rows)))
-    equations, inequalities = _split(without_redundancy(table))
     return Constraints(tuple(row for row in inequalities if any(row[1:])), tuple(map(unsigned, equations)))
 
 

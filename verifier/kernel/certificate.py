@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from verifier.kernel.branches import Indices, Mask
-from verifier.kernel.rational import FloatArray
+from verifier.kernel.rational import FloatArray, to_text
 
 MAGIC = b"relu-verifier certificate\n"
 VERSION = 1
@@ -94,8 +94,9 @@ class Block:
         for layer in self.stated:
             fields += [_pack(layer.lower_stated), _pack(layer.upper_stated), layer.lower.astype("<f4").tobytes(),
                        layer.upper.astype("<f4").tobytes()]
-        leaves = "\n".join(f"{leaf.branch} {leaf.disjunct}|{' '.join(map(str, leaf.rows))}|"
-                           f"{' '.join(f'{unit}:{value}' for unit, value in leaf.units)}" for leaf in self.exact_leaves)
+        leaves = "\n".join(f"{leaf.branch} {leaf.disjunct}|{' '.join(map(to_text, leaf.rows))}|"
+                           f"{' '.join(f'{unit}:{to_text(value)}' for unit, value in leaf.units)}"
+                           for leaf in self.exact_leaves)
         fields += [self.refutations.branch.astype("<u4").tobytes(), self.refutations.row.astype("<u4").tobytes(),
                    self.refutations.slopes.tobytes(), leaves.encode(), _pack(self.on_input),
                    self.index.astype("<u4").tobytes(), self.point[self.on_input].astype("<f8").tobytes()]

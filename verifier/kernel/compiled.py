@@ -2,9 +2,14 @@
 
 ``reassoc`` and ``contract`` let the compiler reorder and fuse the sums of products: the error analysis in ``bounds.py``
 holds for every order.  ``nnan`` and ``ninf`` are not given: NaN and infinities keep their meaning.
+
+Where numba finds no folder that it may write a cache to, every process compiles anew, which takes half a second.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
 
 import numba
 import numpy as np
@@ -13,9 +18,18 @@ from verifier.kernel.branches import Indices
 from verifier.kernel.rational import FloatArray
 
 
-@numba.njit(
-    "void(f8[:,::1],i8[::1],f8[:,::1],f8[:,::1],f8[::1],f8[:,::1],i8[::1],f8[:,::1],i8[::1],f8[::1],f8[::1],"
-    "f8[:,::1],f8[::1],f8[::1])", cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def _compiled(function: Callable[..., None]) -> Callable[..., None]:
+    signature = ("void(f8[:,::1],i8[::1],f8[:,::1],f8[:,::1],f8[::1],f8[:,::1],i8[::1],f8[:,::1],i8[::1],f8[::1],"
+                 "f8[::1],f8[:,::1],f8[::1],f8[::1])")
+    options: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract", "nsz"}}
+    try:
+        compiled = numba.njit(signature, cache=True, **options)(function)
+    except RuntimeError:  # numba's word for no such folder
+        compiled = numba.njit(signature, **options)(function)
+    return cast(Callable[..., None], compiled)
+
+
+@_compiled
 def relax(c: FloatArray, branch: Indices, lower: FloatArray, upper: FloatArray, slope: FloatArray,
           p: FloatArray, p_row: Indices, n: FloatArray, n_row: Indices, magnitude: FloatArray,
           extent: FloatArray, d: FloatArray, k: FloatArray, s: FloatArray) -> None:

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from verifier.kernel.rational import FloatArray, Point, ceil_float, dot, floor_float, to_fraction
+from verifier.kernel.rational import FloatArray, Point, ceil_float, dot, floor_float, to_fraction, to_text
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class HalfSpace:
 
     def encode(self) -> str:
         """Canonical text."""
-        return f"{' '.join(map(str, self.normal))} {'<' if self.strict else '<='} {self.offset}"
+        return f"{' '.join(map(to_text, self.normal))} {'<' if self.strict else '<='} {to_text(self.offset)}"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Box:
                              f"received {len(self.lower)} and {len(self.upper)}")
         for index, (lo, hi) in enumerate(zip(self.lower, self.upper, strict=True)):
             if lo is not None and hi is not None and lo > hi:
-                raise ValueError(f"input {index}: lower bound {lo} exceeds upper bound {hi}")
+                raise ValueError(f"input {index}: lower bound {to_text(lo)} exceeds upper bound {to_text(hi)}")
 
     @classmethod
     def from_bounds(cls, lower: Sequence[Fraction | int | float], upper: Sequence[Fraction | int | float]) -> Box:
@@ -95,5 +95,5 @@ class Box:
 
     def encode(self) -> str:
         """Canonical text, one line a coordinate."""
-        return "\n".join(f"{'-inf' if lo is None else lo} {'inf' if hi is None else hi}"
+        return "\n".join(f"{'-inf' if lo is None else to_text(lo)} {'inf' if hi is None else to_text(hi)}"
                          for lo, hi in zip(self.lower, self.upper, strict=True))

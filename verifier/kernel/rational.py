@@ -224,7 +224,7 @@ class Matrix:
         head = f"{self.shape[0]} {self.shape[1]} ".encode()
         if self._floats is not None:
             return head + b"binary64\n" + self._floats.astype("<f8").tobytes()
-        text = "\n".join(" ".join(str(v) for v in row) for row in self.rows())
+        text = "\n".join(" ".join(to_text(v) for v in row) for row in self.rows())
         return head + b"rational %d\n" % len(text) + text.encode()
 
     def __eq__(self, other: object) -> bool:

@@ -3,7 +3,7 @@
 **Why by a basis.**  Rounded multipliers leave a residual, which only a bounded box with a positive margin can absorb;
 the exact solution of a basis (:mod:`verifier.solvers.basis`) leaves none.  A float solver's tolerances may accept a
 basis that is exactly infeasible by a hair; then the problem is magnified about the basic solution and solved again from
-the same basis.  What still fails goes to cddlib's exact simplex method.
+the same basis.  What still fails goes to exact pivots (:mod:`verifier.solvers.simplex`).
 
 **Why everything after the first attempt is feasible and bounded.**  The claims "infeasible" and "unbounded" are decided
 by auxiliary problems that have an optimum: minimise the relaxation ``v >= 0`` of all rows; minimise ``c . d >= -1``
@@ -19,13 +19,13 @@ Gleixner, Steffy, Wolter, *Iterative refinement for linear programming* (2016).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from verifier.kernel.polyhedron import Box
 from verifier.kernel.rational import Point, common_denominator, dot
-from verifier.solvers import cdd, highs
+from verifier.solvers import highs, simplex
 from verifier.solvers.basis import basic_solution, float_view, magnification, slack_basis
 from verifier.solvers.linear_program import (
     ZERO,
@@ -49,8 +49,8 @@ class Solvers:
     """Who proposes.  Nothing they say is believed, so any stand-in of the same shape gives the same answers."""
 
     propose: Callable[[highs.FloatLp, highs.Basis | None], highs.FloatSolution] = highs.solve
-    exact: Callable[[Sequence[Fraction], Sequence[Sequence[Fraction]], bool],
-                    cdd.ExactProposal | None] = cdd.solve_exact
+    exact: Callable[[Sequence[Fraction], Sequence[Sequence[Fraction]], Collection[int]],
+                    simplex.ExactProposal | None] = simplex.solve_exact
 
 
 SOLVERS = Solvers()
@@ -111,12 +111,10 @@ def _by_basis(lp: LinearProgram, solvers: Solvers, first: highs.FloatSolution | 
 
 
 def _by_pivots(lp: LinearProgram, solvers: Solvers) -> Optimal:
-    """The optimum of a feasible and bounded problem by cddlib."""
+    """The optimum of a feasible and bounded problem by exact pivots."""
     rows, owner = _as_inequalities(lp)
-    for criss_cross in (False, True):
-        proposal = solvers.exact(lp.objective, rows, criss_cross)
-        if proposal is None or len(proposal.x) != lp.rows.dimension or len(proposal.multipliers) != len(rows):
-            continue
+    proposal = solvers.exact(lp.objective, rows, _tight(lp, owner, solvers))
+    if proposal is not None and len(proposal.x) == lp.rows.dimension and len(proposal.multipliers) == len(rows):
         multipliers = [ZERO] * lp.rows.count
         for (index, sign), m in zip(owner, proposal.multipliers, strict=False):  # the bounds, last, need none
             multipliers[index] += sign * m
@@ -125,6 +123,21 @@ def _by_pivots(lp: LinearProgram, solvers: Solvers) -> Optimal:
             return best
     raise LpError(f"no proposal for a linear program of {lp.rows.count} rows and {lp.rows.dimension} variables passes "
                   "the exact test of optimality")
+
+
+def _tight(lp: LinearProgram, owner: Sequence[tuple[int, int]], solvers: Solvers) -> list[int]:
+    """Where exact pivots may start: the inequalities that the float solver's basis says are tight, if it has one."""
+    try:
+        basis = solvers.propose(float_view(lp), None).basis
+    except highs.SolverError:
+        return []
+    if basis is None or (len(basis.columns), len(basis.rows)) != (lp.rows.dimension, lp.rows.count):
+        return []
+    named = [basis.rows[index] != highs.Position.BASIC for index, _ in owner]
+    for position, lo, hi in zip(basis.columns, lp.box.lower, lp.box.upper, strict=True):
+        named += [position == side for side, bound in ((highs.Position.LOWER, lo), (highs.Position.UPPER, hi))
+                  if bound is not None]
+    return [number for number, tight in enumerate(named) if tight]
 
 
 def _as_inequalities(lp: LinearProgram) -> tuple[list[list[Fraction]], list[tuple[int, int]]]:
