@@ -117,11 +117,13 @@ class Glance:
     """The visit that looks for the best vertex for each objective over ``(x, N(x))``, in floating point: one result a
     batch, for each objective the value seen and the vertex, exactly.
 
-    A proposal, not a proof: whoever uses it evaluates the vertices exactly and proves that nothing is better.
+    A proposal, not a proof: whoever uses it evaluates the vertices exactly and proves that nothing is better.  So
+    overflow is harmless and silent.
     """
 
     objectives: tuple[Point, ...]
 
+    @np.errstate(over="ignore", invalid="ignore")
     def __call__(self, batch: Batch) -> tuple[list[tuple[tuple[float, Point], ...]], int]:
         """See :class:`verifier.engines.cell_units.Visit`."""
         best = [-np.inf] * len(self.objectives)

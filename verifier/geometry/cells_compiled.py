@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from verifier.geometry.filtered_network import TINY, Bytes, Indices, Plan
+from verifier.geometry.filtered_network import HUGE, TINY, Bytes, Indices, Plan
 from verifier.geometry.just_in_time import compiled, inner
 from verifier.kernel.rational import FloatArray
 
@@ -113,8 +113,13 @@ def add_unit(plan: Plan, w: Work, layer: int, f: int, factor: float, factor_size
         for i in range(width):
             w.rows[j, begin + i] += c * plan.weight[at + i]
     e = factor_size * (w.error[f] + plan.g * w.size[f] + TINY)
-    for i in range(width):
-        w.error[begin + i] += e * plan.magnitude[at + i]
+    if e < np.inf:
+        for i in range(width):
+            w.error[begin + i] += e * plan.magnitude[at + i]
+    else:  # what is not known at all still does not matter where the weight is zero
+        for i in range(width):
+            if plan.magnitude[at + i] > 0.0:
+                w.error[begin + i] = np.inf
 
 
 @inner
@@ -167,6 +172,11 @@ def enter_next(plan: Plan, w: Work, layer: int) -> None:
         w.error[i] *= 1.0 + plan.g
         w.norm[i] *= 1.0 + plan.g
         w.size[i] = w.norm[i] + abs(w.rows[n, i])
+        if not w.size[i] <= HUGE:
+            for j in range(n + 1):
+                w.rows[j, i] = 0.0
+            w.norm[i] = w.size[i] = 0.0
+            w.error[i] = np.inf
         w.slack[i] = (w.error[i] + plan.g * w.size[i]) * (1.0 + plan.g)
 
 
@@ -234,7 +244,7 @@ def box_signs(plan: Plan, w: Work, layer: int, begin: int, end: int) -> None:
     n = w.rows.shape[0] - 1
     radius = 0.0
     for v in range(begin, end):
-        if not w.radius[v] <= radius:
+        if w.radius[v] > radius or w.radius[v] != w.radius[v]:  # noqa: PLR0124  a NaN stays
             radius = w.radius[v]
     for j in range(n):
         low = w.x[j, begin]
@@ -334,7 +344,7 @@ def refine(plan: Plan, w: Work, table: Indices, v: int) -> None:
             total += abs(entry)
         for f in range(n):
             total += abs(w.inverse[i, n + f]) * w.slack[w.pick[f]]
-        if not total <= beta:
+        if total > beta or total != total:  # noqa: PLR0124  a NaN stays
             beta = total
     beta = (beta + plan.g) * (1.0 + plan.g)
     if not beta < 0.5:
@@ -361,10 +371,10 @@ def refine(plan: Plan, w: Work, table: Indices, v: int) -> None:
         total = TINY
         for f in range(n):
             total += abs(w.inverse[i, n + f]) * w.inverse[f, 0]
-        if not total <= radius:
+        if total > radius or total != total:  # noqa: PLR0124  a NaN stays
             radius = total
     radius *= (1.0 + plan.g) / (1.0 - beta) * (1.0 + plan.g)
-    if not radius >= w.radius[v]:
+    if radius < w.radius[v] or (radius < np.inf and w.radius[v] != w.radius[v]):
         w.radius[v] = radius
         for i in range(n):
             w.x[i, v] = w.inverse[i, 2 * n]

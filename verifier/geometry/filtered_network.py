@@ -17,7 +17,8 @@ eight), so
 with ``g = 4 (K + n + 16) 2^-53``, four times what is needed: that covers the rounding of the error terms themselves.
 TINY stands for underflow.  The magnitudes ``|W|``, ``|s|`` are kept at least ``2^-300`` unless the number is exactly
 zero, so no term vanishes by underflow, and ``error = 0`` holds *only* for a row that is exactly zero: all its terms
-are. Weights beyond ``2^200`` make the error infinite.
+are.  Nothing overflows: weights beyond ``2^200`` make the error infinite, and so does a row whose size is beyond it,
+which is then kept as zeros (with the first layer's rows and with every one that is formed).
 
 **Predicates.**  A vertex v is known as V with ``|V - v|_inf <= radius``.  Then
 
@@ -61,7 +62,8 @@ Bytes = npt.NDArray[np.uint8]
 
 TINY = 2.0**-500
 LEAST = 2.0**-300
-HUGE = 2.0**200
+HUGE_BITS = 200
+HUGE = 2.0**HUGE_BITS
 
 
 class Plan(NamedTuple):
@@ -148,8 +150,7 @@ def _rounded(row: Row, denominator: int, g: float) -> tuple[FloatArray, float]:
     """The row over the denominator in floats, and its error."""
     if not any(row):
         return np.zeros(len(row)), 0.0
-    try:
-        values = np.array([v / denominator for v in row])
-    except OverflowError:
+    if sum(map(abs, row)) > denominator << HUGE_BITS:
         return np.zeros(len(row)), np.inf
+    values = np.array([v / denominator for v in row])
     return values, float(g * np.abs(values).sum() + TINY)

@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from verifier.geometry.filtered_network import TINY, Bytes, Indices, Plan
+from verifier.geometry.filtered_network import HUGE, TINY, Bytes, Indices, Plan
 from verifier.geometry.just_in_time import compiled, inlined, inner
 from verifier.kernel.rational import FloatArray
 
@@ -116,8 +116,13 @@ def form_rows(plan: Plan, w: Work, layer: int) -> None:
                 for i in range(width):
                     w.rows[j, begin + i] += c * plan.weight[at + i]
             e = factor_size * (w.error[f] + plan.g * w.size[f] + TINY)
-            for i in range(width):
-                w.error[begin + i] += e * plan.magnitude[at + i]
+            if e < np.inf:
+                for i in range(width):
+                    w.error[begin + i] += e * plan.magnitude[at + i]
+            else:  # what is not known at all still does not matter where the weight is zero
+                for i in range(width):
+                    if plan.magnitude[at + i] > 0.0:
+                        w.error[begin + i] = np.inf
         at += width
     for j in range(n):
         for i in range(begin, end):
@@ -126,6 +131,11 @@ def form_rows(plan: Plan, w: Work, layer: int) -> None:
         w.error[i] *= 1.0 + plan.g
         w.norm[i] *= 1.0 + plan.g
         w.size[i] = w.norm[i] + abs(w.rows[n, i])
+        if not w.size[i] <= HUGE:
+            for j in range(n + 1):
+                w.rows[j, i] = 0.0
+            w.norm[i] = w.size[i] = 0.0
+            w.error[i] = np.inf
         w.slack[i] = (w.error[i] + plan.g * w.size[i]) * (1.0 + plan.g)
 
 
