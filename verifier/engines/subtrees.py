@@ -34,7 +34,7 @@ from verifier.kernel.rational import Point
 
 FIRST_BUDGET = 30_000_000  # work before the first units are dealt: about a tenth of a second
 TRIAL_BUDGET = 60_000_000  # work on inputs before a small network is begun anew by units
-LONG_TRIAL = 600_000_000   # the same for other networks, whose relaxations are large: about two seconds
+LONG_TRIAL = 150_000_000   # the same for other networks, whose relaxations are large: a second or more
 WALK_BUDGET = 1_500_000_000  # work of an attempt by units on a small network: about a second
 SHORT_WALK = 30_000_000    # the same for other networks: some fifteen relaxations
 UNIT_BUDGET = 60_000_000   # work of a unit: at most half a second
