@@ -128,7 +128,6 @@ def test_cells_of_inputs_are_drawn(capsys):
     (("verify", "abs.onnx", "strict.vnnlib", "--plot", "a.png"), "they require --all"),
     (("verify", "abs.onnx", "strict.vnnlib", "--all", "--output", "abs.onnx"), "a file of its own was required"),
     (("verify", "abs.onnx", "strict.vnnlib", "--all", "--axes", "1"), "two numbers I,J were required"),
-    (("verify", "abs.onnx", "strict.vnnlib", "--engine", "milp"), "is not available for this question"),
     (("reach", "abs.onnx", "--box", "0:1", "--preimage", "none.json"), "none.json: a readable file was required"),
     (("reach", "abs.onnx", "--box", "0:1", "--preimage", "abs.onnx"), "abs.onnx: "),
     (("reach", "abs.onnx", "--box", "0:1", "--preimage", "plane.json"), "a set of dimension 1, as the outputs have"),

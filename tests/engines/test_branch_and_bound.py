@@ -272,7 +272,7 @@ def test_cuts_leave_out_only_what_is_excluded():
         engine = BranchAndBound(query)
         branches = Branches.root(query)
         _, slopes, _ = engine._bound_units(branches)
-        rows = RowBounds(engine.bounds, branches, slopes)
+        rows = RowBounds(engine.bounds, branches, slopes, engine.refutable)
         rows.refute()
         for index, point in zip(*rows.half_spaces_left()[1:], strict=True):
             lo, hi = branches.lo[0].copy(), branches.hi[0].copy()

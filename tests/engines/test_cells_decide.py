@@ -1,4 +1,4 @@
-"""Safety by cells, proofs along the cells, and the work units below both."""
+"""Safety by cells, proofs without margins, and the work units below both."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ from tests import reference
 from tests.engines.test_propagate import TABLE, cube, modular
 from tests.strategies import random_query, random_touching
 from verifier.api import verify
-from verifier.engines import cell_safety, cell_units, small_proofs
+from verifier.engines import branch_and_bound, cell_safety, cell_units, subtrees
+from verifier.engines.at_once import prove_at_once
 from verifier.engines.cell_points import PartsOf, PointsOf, _filter, point_in
-from verifier.engines.cell_proof import prove_along_cells, prove_at_once
 from verifier.engines.cell_safety import search_by_cells
 from verifier.engines.cell_units import Batch, Harvest
-from verifier.engines.outside_in import prove_outside_in
 from verifier.engines.propagate import Region, count_cells
 from verifier.engines.reach import map_cells
-from verifier.engines.subtrees import SearchResult
+from verifier.engines.subtrees import SearchResult, search
 from verifier.kernel.certificate import unpack
 from verifier.kernel.checker import NoPoint, PointIn, check_no_point, check_point
 from verifier.kernel.network import Layer, Network
@@ -81,29 +80,108 @@ def test_cells_agree_with_brute_force(block: int) -> None:
         require_right(query, search_by_cells(query), exact=seed % 5 == 0)
 
 
-def test_proofs_along_the_cells_agree_with_brute_force() -> None:
-    for seed in range(1000, 1012):
+@pytest.fixture
+def walked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every bounded query is begun anew by units at once."""
+    monkeypatch.setattr(branch_and_bound, "FEW_PHASES", -1)
+    monkeypatch.setattr(subtrees, "COMPILE_AFTER", 0)
+    monkeypatch.setattr(subtrees, "TRIAL_BUDGET", 0)
+    monkeypatch.setattr(subtrees, "prove_at_once", lambda _query: None)
+
+
+@pytest.mark.usefixtures("walked")
+def test_walks_agree_with_brute_force() -> None:
+    for seed in range(1000, 1030):
         query = query_of(seed)
-        require_right(query, prove_along_cells(query), exact=seed % 5 == 0)
+        require_right(query, search(query), exact=seed % 5 == 0)
 
 
-def test_proofs_from_the_outputs_inward_agree_with_brute_force() -> None:
-    for seed in range(5000, 5030):
-        query = query_of(seed)
-        require_right(query, prove_outside_in(query), exact=seed % 5 == 0)
-
-
+@pytest.mark.usefixtures("walked")
 def test_a_clipped_output_is_bounded_by_two_units() -> None:
-    """0 <= relu(f) - relu(f - 1) <= 1, attained wherever f is not between, on many cells: three branches suffice."""
+    """0 <= relu(f) - relu(f - 1) <= 1, attained wherever f is not between, on many cells: a few branches suffice."""
     network = clipped(modular((2, 8, 8, 1), 7))
     for sign, bound in ((1, 1), (-1, 0)):
         better = Query(network, cube(2), ((HalfSpace((F(0), F(0), F(-sign)), F(-sign * bound), strict=True),),))
-        found = prove_outside_in(better, most=3)
+        found = search(better)
         assert found.finished
-        assert (found.effort.boxes, found.effort.exact_leaves) == (3, 2)
-        check_no_point(NoPoint(better), map(unpack, found.blocks))
+        assert found.effort.boxes <= 10
+        check_no_point(NoPoint(better), map(unpack, found.blocks), exact=True)
     (told,) = output_range(network, cube(2))
     assert (told.minimum.value, told.maximum.value) == (F(1, 8), 1)
+
+
+@pytest.mark.parametrize("widths", [(5, 10, 10, 1), (8, 12, 12, 1), (3, 24, 24, 1)])
+def test_plateaus_are_decided_in_any_dimension(widths: tuple[int, ...]) -> None:
+    """y > max of a clipped output holds with margin zero on a set of full dimension; y >= max does not hold."""
+    network = clipped(gaussian(widths))
+    for strict in (True, False):
+        row = (*(F(0) for _ in range(widths[0])), F(-1))
+        found = search(Query(network, cube(widths[0]), ((HalfSpace(row, F(-1), strict),),)))
+        assert found.finished == strict
+        assert (found.point is None) == strict
+        assert found.effort.work < 1_000_000_000
+
+
+def test_exact_maxima_of_plateaus_are_proved() -> None:
+    network = clipped(gaussian((5, 10, 10, 1)))
+    (told,) = output_range(network, cube(5))
+    assert (told.minimum.value, told.maximum.value) == (0, 1)
+
+
+def gaussian(widths: tuple[int, ...]) -> Network:
+    """A network with float32 weights; a clip of it to [0, 1] is constant on sets of full dimension."""
+    generator = np.random.default_rng(sum(widths))
+    shapes = list(zip(widths[1:], widths, strict=False))
+    weights = [generator.normal(size=shape).astype(np.float32) for shape in shapes]
+    biases = [generator.normal(size=m).astype(np.float32) for m, _ in shapes]
+    return Network.from_arrays(weights=weights, biases=biases)
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_a_proof_without_margin_does_not_depend_on_who_ran_the_units(monkeypatch: pytest.MonkeyPatch,
+                                                                     small: bool) -> None:
+    """Whether the walk is dealt out, or bisection after an attempt by units that was given up."""
+    query, unit = (written_twice(7, 3), 20_000_000) if small else (above_maximum(gaussian((5, 10, 10, 1))), 500_000)
+    for name, budget in (("COMPILE_AFTER", 1), ("TRIAL_BUDGET", 1), ("WALK_BUDGET", 1), ("FIRST_BUDGET", 1),
+                         ("UNIT_BUDGET", unit)):
+        monkeypatch.setattr(subtrees, name, budget)
+    executor = Pickling()
+    alone, shared = search(query), search(query, executor=executor)
+    assert alone.finished
+    assert executor.units > 4
+    assert alone.blocks == shared.blocks
+    check_no_point(NoPoint(query), map(unpack, alone.blocks))
+
+
+def above_maximum(network: Network) -> Query:
+    """``y > max``: no point, and no margin."""
+    domain = cube(network.inputs)
+    (told,) = output_range(network, domain)
+    row = (*(F(0) for _ in range(network.inputs)), F(-1))
+    return Query(network, domain, ((HalfSpace(row, -told.maximum.value, strict=True),),))
+
+
+@pytest.mark.parametrize(("pairs", "inputs"), [(6, 3), (6, 5)])
+def test_functions_that_are_zero_are_decided(pairs: int, inputs: int) -> None:
+    query = written_twice(pairs, inputs)
+    found = search(query)
+    assert found.finished
+    assert found.effort.work < 1_500_000_000
+    check_no_point(NoPoint(query), map(unpack, found.blocks))
+
+
+def written_twice(pairs: int, inputs: int) -> Query:
+    """``sum a (k relu(z) - relu(k z)) > 0``: zero, with no two units alike."""
+    rng = random.Random(pairs + 10 * inputs)
+    rows, output = [], []
+    for _ in range(pairs):
+        row = [F(rng.randint(-8, 8), 4) for _ in range(inputs + 1)]
+        factor, sign = rng.choice((2, 3, F(1, 2))), rng.choice((1, -1, 2))
+        rows += [row, [factor * v for v in row]]
+        output += [sign * factor, -sign]
+    network = Network((Layer.relu(Matrix.from_rationals([r[:-1] for r in rows]), Matrix.column([r[-1] for r in rows])),
+                       Layer.affine(Matrix.from_rationals([output]), Matrix.column([0]))))
+    return Query(network, cube(inputs), ((HalfSpace((F(0),) * inputs + (F(-1),), F(0), strict=True),),))
 
 
 def clipped(network: Network) -> Network:
@@ -115,30 +193,29 @@ def clipped(network: Network) -> Network:
                     Layer.affine(Matrix.from_rationals([[1, -1]]), Matrix.column([0]))))
 
 
-def test_when_branch_and_bound_gives_up_the_proof_is_made_along_the_cells(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cell_safety, "LINEAR_PROGRAM_WORK", 0)
-    monkeypatch.setattr(small_proofs, "prove_at_once", lambda _query: None)
-    monkeypatch.setattr(small_proofs, "OUTSIDE_IN_PHASES", -1)
-    for seed in range(2000, 2012):
-        require_right(query_of(seed), search_by_cells(query_of(seed)), exact=False)
-    monkeypatch.setattr(cell_safety, "MOST_CELLS_PROVED", 0)
-    for seed in range(2020, 2030):
-        require_right(query_of(seed), search_by_cells(query_of(seed)), exact=False)
-
-
 def test_what_the_last_activations_bound_is_proved_at_once() -> None:
     negative = HalfSpace((F(0), F(1)), F(0), strict=True)
     below = HalfSpace((F(0), F(1)), F(-1))
     query = Query(ABSOLUTE, Box.whole_space(1), ((negative,), (HalfSpace((F(1), F(0)), F(3)), below)))
-    found = prove_at_once(query)
-    assert found is not None
-    assert (found.effort.boxes, found.effort.exact_leaves) == (1, 2)
-    check_no_point(NoPoint(query), map(unpack, found.blocks), exact=True)
+    block = prove_at_once(query)
+    assert block is not None
+    assert len(block.exact_leaves) == 2
+    check_no_point(NoPoint(query), [block], exact=True)
     touching = Query(ABSOLUTE, Box.whole_space(1), ((HalfSpace(negative.normal, F(0)),),))
     assert prove_at_once(touching) is None
-    nothing = prove_at_once(Query(ABSOLUTE, cube(1), ()))
-    assert nothing is not None
-    assert nothing.blocks == ()
+
+
+def test_what_is_bounded_at_once_ends_however_many_cells_there_are() -> None:
+    """A sum of 60 absolute values on R^3 is never negative; a walk of its cells would take thousands of branches."""
+    generator = np.random.default_rng(0)
+    half = generator.integers(-8, 9, size=(60, 3))
+    network = Network.from_arrays(weights=[np.concatenate([half, -half]), np.ones((1, 120))],
+                                  biases=[np.zeros(120), np.zeros(1)])
+    query = Query(network, Box.whole_space(3), ((HalfSpace((F(0), F(0), F(0), F(1)), F(0), strict=True),),))
+    found = search(query)
+    assert found.finished
+    assert found.effort.boxes < 300
+    check_no_point(NoPoint(query), map(unpack, found.blocks), exact=True)
 
 
 def test_the_filter_leaves_out_nothing_that_has_a_point() -> None:
@@ -208,15 +285,13 @@ def test_time_that_is_over_is_unknown() -> None:
     assert (list(harvest), harvest.finished) == ([], False)
     found = search_by_cells(query, deadline=0.0)
     assert (found.point, found.finished) == (None, False)
-    assert not prove_along_cells(query, deadline=0.0).finished
-    assert not prove_along_cells(query, most=0).finished
     assert verify(query.network, [query], engine="propagate", timeout=1e-9).outcome is Outcome.UNKNOWN
 
 
 def test_engines_that_contradict_each_other_stop_loudly(monkeypatch: pytest.MonkeyPatch) -> None:
     query = Query(ABSOLUTE, cube(1), ((HalfSpace((F(0), F(1)), F(0), strict=True),),))
-    lie = SearchResult((), False, (F(0),), prove_along_cells(query).effort)
-    monkeypatch.setattr(small_proofs, "prove_at_once", lambda _query: lie)
+    lie = SearchResult((), False, (F(0),), search(query).effort)
+    monkeypatch.setattr(cell_safety, "search", lambda _query, **_options: lie)
     with pytest.raises(AssertionError, match="whose cells have none"):
         search_by_cells(query)
 

@@ -11,9 +11,10 @@ Method
     2021, alpha-CROWN; here only for the row nearest to a refutation).  What stays open is cut in two along the input
     that carries most of the relaxation gap, unless the branch is thin: few undecided units, or a depth at which
     bisection would not end (touching sets).  Then a unit is split at 0, the triangle relaxation (``relaxation.py``) may
-    refute what the bounds leave open, and when no unit is undecided exact linear programs decide.  With few inputs,
-    few of the sign vectors are those of cells, and the relaxation cuts the others off: such networks can be walked
-    cell by cell, touching sets or not.  With many inputs units are split from the start.
+    refute what the bounds leave open, and when no unit is undecided exact linear programs decide.  With many inputs
+    units are split from the start.  The search may also *walk*, that is split units alone: relaxations that touch are
+    leaves, and where the last layers bound an expression, as a clip does, or units cancel, few splits suffice.  With
+    few inputs, few of the sign vectors are those of cells, and the relaxation cuts the others off.
 Property
     Sound, because the checker decides; complete, because phase splitting ends after at most 2^units leaves.
 Reference
@@ -43,7 +44,7 @@ FEW_UNITS = 2             # undecided units at which a branch is split on units
 TOUCHING_UNITS = 12       # idem for callers that know that half-spaces touch, perhaps along a face
 FEW_PHASES = 12           # units with a phase in a network on which bisection could only cost more than 2^12 leaves
 WALKED_INPUTS = 4         # inputs that vary, up to which m units cut the domain into few cells: O(m^4)
-WALKED_PHASES = 48        # the same as FEW_PHASES when cells are walked
+WALKED_PHASES = 48        # units with a phase up to which relaxations are small programs
 DEPTH = 24                # bisections of one input after which a branch is split on units; see also total_depth
 MANTISSA_BITS = 16        # of stated bounds
 LINEAR_PROGRAM_WORK = 200_000
@@ -111,8 +112,9 @@ class BranchAndBound:
     """The expansion of batches for one query.  Picklable; holds no open branches.
 
     ``few_units``: undecided units at which a branch is split on units.  More of them pay where half-spaces of one
-    disjunct touch each other along a face, so that only their combinations refute.  ``walk``: split units alone where
-    the query is ``walkable``, that is where few inputs and units make few cells.
+    disjunct touch each other along a face, so that only their combinations refute.  ``walk``: split units alone.
+    ``by_inputs`` tells whether else inputs are split, too; ``small`` and ``few_cells`` whether a walk has small
+    relaxations, and even few branches.
     """
 
     @np.errstate(over="ignore", invalid="ignore")
@@ -130,8 +132,10 @@ class BranchAndBound:
         varying = int((hi > lo).sum())
         self.by_units = varying > MANY_INPUTS
         phases = query.network.phases
-        self.walkable = self.bounded and varying <= WALKED_INPUTS and FEW_PHASES < phases <= WALKED_PHASES
-        walk = phases <= FEW_PHASES or (walk and self.walkable)
+        self.by_inputs = self.bounded and not self.by_units and phases > FEW_PHASES and not walk
+        self.small = phases <= WALKED_PHASES
+        self.few_cells = self.small and varying <= WALKED_INPUTS
+        walk = walk or phases <= FEW_PHASES
         self.few_units = phases if walk else few_units
         self.few_linear = 0 if walk or self.by_units else FEW_UNITS  # open units up to which no relaxation is tried
         self.total_depth = min(varying, 8) * (varying + 3)

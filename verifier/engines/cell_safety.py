@@ -8,9 +8,7 @@ Method
     Every cell is visited, and exact linear programs say whether a disjunct has a point on it
     (:mod:`verifier.engines.cell_points`).  The first point, in an order that does not depend on the number of
     processes, is the answer.  When no cell has one, the query has none, and what is left to do is to convince the
-    checker, which knows no cells.  Branch and bound gets as much work as a proof along the cells would take; when that
-    is not enough (touching sets), such a proof is made (:mod:`verifier.engines.small_proofs`).  Where the cells are
-    many, branch and bound has all the time there is.
+    checker, which knows no cells: that is the other search (:mod:`verifier.engines.subtrees`).
 Property
     Complete, because the cells cover the domain; the verdict still rests on the checker.  Two methods that share no
     step decide every query that holds: a point found by the second one would contradict the first, and stops the
@@ -24,17 +22,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from verifier.engines.branch_and_bound import LINEAR_PROGRAM_WORK, Effort
+from verifier.engines.branch_and_bound import Effort
 from verifier.engines.cell_points import Found, PointsOf
 from verifier.engines.cell_units import Harvest
 from verifier.engines.propagate import Region
-from verifier.engines.small_proofs import prove_small
 from verifier.engines.subtrees import MapExecutor, SearchResult, search
 from verifier.geometry.chart import EmptyDomainError
 from verifier.kernel.query import Query
-
-MOST_CELLS_PROVED = 1_000  # along the cells; a proof has some ten branches for each
-BRANCHES_OF_A_CELL = 10
 
 
 def search_by_cells(query: Query, *, seed: int = 0, deadline: float | None = None, compiled: bool = False,
@@ -52,20 +46,7 @@ def search_by_cells(query: Query, *, seed: int = 0, deadline: float | None = Non
         return SearchResult((), False, found.x, Effort(boxes=harvest.cells))
     if not harvest.finished:
         return SearchResult((), False, None, Effort(boxes=harvest.cells))
-    proof = _prove(query, harvest.cells, seed, deadline, compiled, executor, progress)
+    proof = search(query, seed=seed, deadline=deadline, compiled=compiled, executor=executor, progress=progress)
     if proof.point is not None:
         raise AssertionError("a point was found in a domain whose cells have none")
     return proof
-
-
-def _prove(query: Query, cells: int, seed: int, deadline: float | None, compiled: bool, executor: MapExecutor | None,
-           progress: Callable[[int, int, float], None] | None) -> SearchResult:
-    """A proof that the query, known to have no point, has none."""
-    if cells > MOST_CELLS_PROVED or not query.disjuncts:
-        return search(query, seed=seed, deadline=deadline, compiled=compiled, executor=executor, progress=progress)
-    spent = Effort()
-    found = prove_small(query, cells * BRANCHES_OF_A_CELL * LINEAR_PROGRAM_WORK, None, deadline, spent)
-    if found is None:
-        return SearchResult((), False, None, spent)
-    spent.add(found.effort)
-    return SearchResult(found.blocks, found.finished, found.point, spent)

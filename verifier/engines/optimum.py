@@ -11,26 +11,26 @@ Method
     of that is the proof of optimality.  On a closed domain the supremum is attained, because there are finitely many
     cells and each program attains its own.
 
-    The question touches the set at every optimum, so its margin is zero there, and optima may fill a face.  On a
-    network of few units proofs that do not mind are tried first (:mod:`verifier.engines.small_proofs`).
+    The question touches the set at every optimum, so its margin is zero there, and optima may fill a face: the search
+    (:mod:`verifier.engines.subtrees`) does not mind.
 Property
     Exact; ends after finitely many rounds, because every round improves on the best point of another cell.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
+from verifier.engines.at_once import prove_at_once
 from verifier.engines.attack import climb
 from verifier.engines.branch_and_bound import Effort
-from verifier.engines.cell_proof import prove_at_once
 from verifier.engines.exact_leaf import pattern_at, piece
-from verifier.engines.small_proofs import prove_small
-from verifier.engines.subtrees import MapExecutor, SearchResult, search
+from verifier.engines.subtrees import MapExecutor, search
 from verifier.kernel.bounds import FloatBounds
 from verifier.kernel.branches import Mask
 from verifier.kernel.network import Network
@@ -41,9 +41,6 @@ from verifier.solvers.exact_lp import solve
 from verifier.solvers.linear_program import Infeasible, LinearProgram, Unbounded
 
 CLIMBS = 8
-MOST_PHASES = 40        # of a network on which small proofs are tried
-MOST_BRANCHES = 2_000   # of a proof along the cells: about two seconds
-PATIENCE = 200_000_000  # work of branch and bound before: some tenths of a second
 
 
 @dataclass(frozen=True)
@@ -113,21 +110,16 @@ def maximise(network: Network, domain: Box, constraints: tuple[HalfSpace, ...], 
         x = best
         value = dot(objective, x + network.evaluate(x))
         query = better_than(network, domain, constraints, objective, value)
-        found = _without_margin(query, deadline, spent) or search(
-            query, seed=seed, deadline=deadline, compiled=compiled, executor=executor, progress=progress)
+        block = prove_at_once(query)  # such as that a sum of ReLUs is never below 0
+        if block is not None:
+            return Maximum(value, x, (zlib.compress(block.encode(), 6),))
+        found = search(query, seed=seed, deadline=deadline, compiled=compiled, executor=executor, progress=progress)
         spent.add(found.effort)
         if found.finished:
             return Maximum(value, x, found.blocks)
         if found.point is None:
             return OutOfTime(value, x)
         x = found.point
-
-
-def _without_margin(query: Query, deadline: float | None, spent: Effort) -> SearchResult | None:
-    """What is found out soon about a bounded domain and few units."""
-    if not query.domain.is_bounded or query.network.phases > MOST_PHASES:
-        return prove_at_once(query)
-    return prove_small(query, PATIENCE, MOST_BRANCHES, deadline, spent)
 
 
 def _climbed(network: Network, domain: Box, objective: Point, seed: int) -> Point:

@@ -6,9 +6,11 @@ while, then deals what is still open into *units*, each with a budget counted in
 unit returns its blocks and what it left open; the proof is the concatenation in the order of the stack.  How units
 are dealt depends on counts alone, hence the same proof comes out whether one process ran them all or many did.
 
-Where a network in few dimensions has few cells, bisection gets a trial of its own.  It decides what has a margin, and
-fast; but around a touching set it never comes to an end, whereas walking the cells does.  So what the trial leaves
-undecided starts anew, and the trial's blocks are dropped: half a proof of the one kind is no use to the other.
+Bisection decides what has a margin, and fast; but around a touching set it comes to an end only at a depth, with many
+boxes, whereas splits on units and relaxations that touch end as soon as the units that matter are split.  So bisection
+gets a trial, and what it leaves undecided is begun anew by units.  Where that is the walk of few cells it goes on to
+its end, and the trial's blocks are dropped.  Elsewhere it is an attempt with a budget, large where the relaxations are
+small, and after it bisection goes on where it stopped: half a proof of the one kind is no use to the other.
 
 The first point found *in this order* is the answer, for the same reason.
 """
@@ -23,6 +25,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from verifier.engines.at_once import prove_at_once
 from verifier.engines.attack import descend
 from verifier.engines.branch_and_bound import FEW_UNITS, BranchAndBound, Effort, OutOfTime, SearchBatch
 from verifier.kernel.branches import Stack
@@ -30,7 +33,10 @@ from verifier.kernel.query import Query
 from verifier.kernel.rational import Point
 
 FIRST_BUDGET = 30_000_000  # work before the first units are dealt: about a tenth of a second
-TRIAL_BUDGET = 60_000_000  # work on inputs before the few cells of a small network are walked instead
+TRIAL_BUDGET = 60_000_000  # work on inputs before a small network is begun anew by units
+LONG_TRIAL = 150_000_000   # the same for other networks, whose relaxations are large: a second or more
+WALK_BUDGET = 1_500_000_000  # work of an attempt by units on a small network: about a second
+SHORT_WALK = 30_000_000    # the same for other networks: some fifteen relaxations
 UNIT_BUDGET = 60_000_000   # work of a unit: at most half a second
 COMPILE_AFTER = 6_000_000  # work after which loading the compiled loop pays
 UNITS = 8                  # dealt at a time
@@ -84,10 +90,15 @@ class _Run:
     blocks: list[bytes] = field(default_factory=list)
     point: Point | None = None
 
+    @property
+    def open(self) -> bool:
+        """Whether something is left to do."""
+        return self.point is None and len(self.stack) > 0
+
     def go(self, budget: int, deadline: float | None, each: Callable[[_Run], None] | None = None) -> None:
         """Expand batches until nothing is open, a point is found, or the budget or the time is used up."""
         limit = self.search.effort.work + budget
-        while len(self.stack) and self.point is None and self.search.effort.work < limit:
+        while self.open and self.search.effort.work < limit:
             if deadline is not None and time.time() > deadline:
                 return
             batch = self.stack.pop(self.search.batch)
@@ -130,31 +141,42 @@ def search(query: Query, *, seed: int = 0, deadline: float | None = None, compil
     engine.bounds.compiled = compiled
     attacks = list(ATTACK_AT)
     lo, hi = query.domain.outward_floats()
-    root = Stack([SearchBatch.root(query)])
     volume = _Volume(lo, hi)
+    effort = Effort()
 
     def watch(run: _Run) -> None:
-        if engine.effort.work > COMPILE_AFTER:
-            engine.bounds.compiled = True
-        if attacks and engine.bounded and engine.effort.boxes >= attacks[0] and len(run.stack):
+        boxes = effort.boxes + run.search.effort.boxes
+        if run.search.effort.work > COMPILE_AFTER:
+            run.search.bounds.compiled = True
+        if attacks and engine.bounded and boxes >= attacks[0] and len(run.stack):
             run.point = descend(engine.bounds, lo, hi, seed + attacks.pop(0))
         if progress is not None:
-            progress(engine.effort.boxes, len(run.stack), volume.decided(run.stack.parts))
+            progress(boxes, len(run.stack), volume.decided(run.stack.parts))
 
-    if engine.walkable:
-        trial = _Run(engine, Stack([SearchBatch.root(query)]))  # batches are changed in place
-        trial.go(TRIAL_BUDGET, deadline, watch)
-        if trial.point is not None or not len(trial.stack):
-            return SearchResult(tuple(trial.blocks), trial.point is None, trial.point, engine.effort)
-        tried = engine.effort
-        engine = BranchAndBound(query, walk=True)
-        engine.bounds.compiled, engine.effort = True, tried
-    first = _Run(engine, root)
+    first = _Run(engine, Stack([SearchBatch.root(query)]))
+    first.go(COMPILE_AFTER, deadline, watch)
+    if first.open and not engine.bounded:  # elsewhere relaxations find the same leaf
+        block = prove_at_once(query)
+        if block is not None:
+            effort.add(engine.effort)
+            return SearchResult((zlib.compress(block.encode(), 6),), True, None, effort)
+    if engine.by_inputs:
+        first.go(TRIAL_BUDGET if engine.small else LONG_TRIAL, deadline, watch)
+        if first.open:
+            effort.add(engine.effort)
+            walk = _Run(BranchAndBound(query, walk=True), Stack([SearchBatch.root(query)]))  # batches change in place
+            walk.search.bounds.compiled = True
+            walk.go(WALK_BUDGET if engine.small else SHORT_WALK, deadline, watch)
+            effort.add(walk.search.effort)
+            engine.effort, walk.search.effort = Effort(), Effort()
+            if engine.few_cells or not walk.open:
+                first, engine = walk, walk.search
     first.go(FIRST_BUDGET, deadline, watch)
-    effort = engine.effort
+    effort.add(engine.effort)
     engine.effort = Effort()
-    if first.point is not None or not len(root):
-        return SearchResult(tuple(first.blocks), first.point is None and not len(root), first.point, effort)
+    root = first.stack
+    if not first.open:
+        return SearchResult(tuple(first.blocks), first.point is None, first.point, effort)
     # a segment is a list of finished blocks or the open branches that come next
     segments: list[list[bytes] | Open] = [first.blocks, tuple(root.parts)]
     point: Point | None = None

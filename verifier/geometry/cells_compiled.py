@@ -244,7 +244,7 @@ def box_signs(plan: Plan, w: Work, layer: int, begin: int, end: int) -> None:
     n = w.rows.shape[0] - 1
     radius = 0.0
     for v in range(begin, end):
-        if w.radius[v] > radius or w.radius[v] != w.radius[v]:  # noqa: PLR0124  a NaN stays
+        if w.radius[v] > radius or w.radius[v] != w.radius[v]:
             radius = w.radius[v]
     for j in range(n):
         low = w.x[j, begin]
