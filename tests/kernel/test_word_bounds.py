@@ -102,6 +102,32 @@ def test_a_start_is_rounded_down_for_both_signs() -> None:
         assert (product.spread == 1).all()
 
 
+def test_linear_units_pay_for_the_width_of_their_coefficients() -> None:
+    """``sum c_i z_i - d_i z_i >= least`` for both ends of every c and both signs of the largest z; without M no row."""
+    rng = random.Random(9)
+    weight, bias = Matrix.from_rationals([[Fraction(2, 3)], [-4]]), Matrix.column([1, Fraction(1, 7)])
+    layer = LayerTable(Layer.affine(weight, bias))
+    for calibrated in (False, True):
+        if calibrated:
+            out = layer.calibrate(word_bounds.magnitudes(np.array([-3.0]), np.array([0.5])), *np.zeros((2, 2)))
+            assert out is not None
+            assert [v - Fraction(m) * 2**64 for v, m in zip(out.tolist(), (3, Fraction(85, 7)), strict=True)] == [
+                0, -(-85 * 2**64 // 7) - Fraction(85, 7) * 2**64]
+            assert layer.linear_magnitude == sum(out)
+        for _ in range(100):
+            c, width = [rng.randint(-2**46, 2**46) for _ in range(2)], rng.choice((0, 1, 2**20, 2**46))
+            scale = rng.randint(-60, 60)
+            rows = word_bounds._Rows(np.array([c]), np.array([scale]), np.array([width]))
+            empty = Slopes(np.zeros((1, 2)), np.zeros((1, 2)))
+            d, least, fits = word_bounds._relax(layer, rows, *np.zeros((2, 1, 2)), np.array([0]), empty)
+            assert fits[0] == (calibrated or width == 0)
+            if fits[0]:
+                assert d[0].tolist() == c
+                worst = -width * (3 + Fraction(85, 7)) / Fraction(2)**scale
+                assert worst * (1 + Fraction(1, 2**60)) - Fraction(1, 2**FRACTION_BITS) <= Fraction(
+                    int(least[0]), 2**FRACTION_BITS) <= worst
+
+
 @pytest.mark.parametrize("slope", ["0", "1/100", "-1/3", "-1", "2", "1000", "1024", "1"])
 def test_relaxations_are_below_the_activation(slope: str) -> None:
     """``sum c_i act(t_i) - d_i t_i >= least`` for both ends of every c and for every t that could be worst."""

@@ -34,6 +34,7 @@ from verifier.kernel.word_bounds import (
     corner,
     dyadics,
     fixed,
+    magnitudes,
     take_slopes,
 )
 
@@ -54,9 +55,14 @@ class ExactBounds:
         self.row_inputs = np.array(on_inputs.entries(), dtype=object).reshape(len(rows), inputs)
         self.layers = [LayerTable(layer) for layer in query.network.layers]
         self.words = WordBounds(self.layers)
+        self._reach = magnitudes(*query.domain.outward_floats())  # Y of the layer before the next one to calibrate
+        self._calibrated = 0
 
     def calibrate(self, root: Branches) -> None:
-        """Exact arithmetic needs no error magnitudes."""
+        """Compute the magnitudes of the next layer from the root's bounds on it (call once a layer, in order)."""
+        layer = self._calibrated
+        self._reach = self.layers[layer].calibrate(self._reach, root.lower[layer][0], root.upper[layer][0])
+        self._calibrated += 1
 
     def prove_units(self, branches: Branches, layer: int, branch: Indices, unit: Indices, sign: FloatArray,
                     stated: FloatArray, slopes: list[Slopes]) -> Mask:

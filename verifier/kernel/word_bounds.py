@@ -16,7 +16,14 @@ to an interval, and all that is used of them is
 
 So ``D_i = C_i`` costs nothing on a unit with ``z_i >= 0``, ``D_i = S_i`` nothing on one with ``z_i <= 0``, and on an
 undecided one ``m_i = 2^-e min((S_i - D_i) l_i, 0, (C_i - D_i) u_i)`` for whichever ``D_i`` is proposed.  A linear
-unit, of which no bounds are known, takes ``D_i = C_i`` and needs ``w = 0``; else the row is given up.
+unit, which may have either sign, takes ``D_i = C_i``.  As ``0 <= 2^e c_i - C_i <= w``, that costs
+
+    c_i z_i - d_i z_i  =  2^-e (2^e c_i - C_i) z_i  >=  -2^-e w M_i      with  |z_i| <= M_i,
+
+so ``2^-e w sum M_i``, summed over the linear units, is subtracted.  Here ``M_i = sum_k |W_ik| Y_k + |b_i|``, rounded
+up, where ``|y'_k| <= Y_k`` on the root, which contains every branch: at the input Y is the largest value in the box;
+behind a layer it is ``max(1, |s_i|)`` times ``M_i`` or, if that is less, the largest value that the root's bounds on
+``z_i`` leave.  Without such M, on an unbounded box for example, a row needs ``w = 0`` or is given up.
 
 *From z to the layer before.*  The layer's table holds ``V = floor(2^q [W | b])``.  With ``N = sum max(0, -D_i)``,
 ``2^(e+q) (d W)_k`` lies between ``(D V)_k - N`` and ``(D V)_k - N + sum |D_i|``, and equals ``(D V)_k`` where column
@@ -54,6 +61,7 @@ LOW_MASK = (1 << 48) - 1
 COEFFICIENT_BITS = 46
 MOST = 1 << 47  # of |S|, and so of |D|
 MOST_WIDTH = 1 << 46
+MAGNITUDE_BITS = 64
 MOST_SLOPE = 1024
 MOST_UNITS = 4096
 TERMS = 64
@@ -108,6 +116,21 @@ class LayerTable:
         self.any_linear = bool(self.linear.any())
         self.flat = not any(slopes)  # then every S_i is 0 and w is not needed
         self.fits = layer.units <= MOST_UNITS and all(abs(s) <= MOST_SLOPE for s in slopes)
+        self.linear_magnitude: int | None = None  # sum M_i over the linear units, times 2^MAGNITUDE_BITS
+
+    def calibrate(self, reach: Objects | None, lower: FloatArray, upper: FloatArray) -> Objects | None:
+        """From Y of the layer before, and the root's bounds on this one, its M and its own Y: times
+        ``2^MAGNITUDE_BITS``, rounded up; None: infinite."""
+        if reach is None:
+            return None
+        total = -((np.abs(self.table.objects) @ -np.append(reach, 1 << MAGNITUDE_BITS)) // self.table.denominator)
+        self.linear_magnitude = int(total[self.linear].sum())
+        bound = magnitudes(np.where(self.linear, 0.0, lower), np.where(self.linear, 0.0, upper))
+        if bound is not None:
+            total = np.where(self.linear, total, np.minimum(total, bound))
+        steep = np.maximum(np.abs(self.slope_numerators), self.slope_denominator)
+        result: Objects = -((-total * steep) // self.slope_denominator)
+        return result
 
     def sides(self, lower: FloatArray, upper: FloatArray) -> tuple[Mask, Mask, Mask, Mask]:
         """``(active, inactive, undecided, unbounded)``: for every branch and unit whether the unit is linear or has
@@ -227,7 +250,8 @@ def _relax(layer: LayerTable, rows: _Rows, lower: FloatArray, upper: FloatArray,
     """From y to z: ``D``, ``sum m_i`` and whether every test has held (where it has not, the row of ``D`` is 0)."""
     c, scale, width = rows.c, rows.scale, rows.width
     active, inactive, undecided, unbounded = layer.sides(lower, upper)
-    fits = ~unbounded[branch] & (width <= (0 if layer.any_linear else MOST_WIDTH))
+    known = not layer.any_linear or layer.linear_magnitude is not None
+    fits = ~unbounded[branch] & (width <= (MOST_WIDTH if known else 0))
     d = np.where(active[branch], c, 0)
     s = None
     if not layer.flat:
@@ -251,6 +275,8 @@ def _relax(layer: LayerTable, rows: _Rows, lower: FloatArray, upper: FloatArray,
         total = np.zeros(len(c), dtype=np.int64)
         np.add.at(total, r, np.minimum(m, 0))
         least = fixed(total.astype(object), top - scale)
+    if layer.linear_magnitude and width.any():
+        least += fixed(width.astype(object) * -layer.linear_magnitude, -scale - MAGNITUDE_BITS)
     d[~fits] = 0
     return d, least, fits
 
@@ -331,6 +357,16 @@ def dyadics(values: FloatArray) -> tuple[Objects, int]:
     k = max(0, 53 - int(exponent.min(initial=0)))
     n = (mantissa * 2.0**53).astype(np.int64).astype(object)
     return n << (exponent.astype(np.int64) + (k - 53)).astype(object), k
+
+
+def magnitudes(lower: FloatArray, upper: FloatArray) -> Objects | None:
+    """The largest ``|v|`` with ``lower <= v <= upper``, times ``2^MAGNITUDE_BITS``, rounded up; None if infinite."""
+    bound = np.maximum(np.abs(lower), np.abs(upper))
+    if not np.isfinite(bound).all():
+        return None
+    numbers, bits = dyadics(bound)
+    result: Objects = -((-numbers << MAGNITUDE_BITS) >> bits)
+    return result
 
 
 def corner(branches: Branches, start: Start, branch: Indices, c: Objects, spread: Objects | None, scale: Objects,
