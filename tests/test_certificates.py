@@ -34,6 +34,7 @@ from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.query import Query
 from verifier.properties.cells import Counted, ProvedCells, conclude_cells
 from verifier.properties.safety import Verdict
+from verifier.report_scope import domain_text
 from verifier.sets import output_range, reach
 
 ABSOLUTE = Network.from_arrays(weights=[[[1], [-1]], [[1, 1]]], biases=[[0, 0], [0]])
@@ -210,9 +211,12 @@ def test_counts_speak_of_one_piece() -> None:
     region = Region(network, cube(2))
     piece = partition_proof(region, list(Propagation(region).cells()))
     with pytest.raises(ValueError, match="over one piece"):
-        conclude_cells(Counted.ACTIVATION, [piece.theorem] * 2)
+        conclude_cells(Counted.ACTIVATION, 2, [piece.domain] * 2, [piece.theorem] * 2)
     with pytest.raises(ValueError, match="needs a theorem"):
-        conclude_cells(Counted.REACH, [])
+        conclude_cells(Counted.REACH, 2, [], [])
+    for layers, domain in ((1, piece.domain), (2, Polytope(cube(2, 2)))):
+        with pytest.raises(ValueError, match="other layers or of another domain"):
+            conclude_cells(Counted.REACH, layers, [domain], [piece.theorem])
     header, proofs = taken_apart(reach_certificate(network, parse_property(TWO_BOXES))[0])
     del header["files"]["property"]
     with pytest.raises(InvalidCertificate, match="over one piece"):
@@ -375,7 +379,7 @@ def test_check_of_a_range_says_the_same_lines(capsys: pytest.CaptureFixture[str]
     assert "certificate: range.cert" in lines
     code, again, _ = run(capsys, "check", "range.cert", "abs.onnx")
     assert code == 0
-    assert again[:again.index("certificate: range.cert, accepted")] == lines[:lines.index("seed: 0")]
+    assert again[:again.index("domain: X_0 <= 1")] == lines[:lines.index("seed: 0")]
     code, again, _ = run(capsys, "check", "range.cert", "abs.onnx", "--exact", "--json")
     assert json.loads("\n".join(again))["ranges"][0]["minimum"]["value"] == "0"
 
@@ -391,3 +395,34 @@ def test_check_with_a_property_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "reach", "abs.onnx", "--box", "-1:1", "--certificate", "b.cert")[0] == 0
     assert run(capsys, "check", "b.cert", "abs.onnx", "touches.vnnlib")[0] == 4
     assert run(capsys, "reach", "abs.onnx", "--box", "-1:1", "--certificate", "abs.onnx")[0] == 2
+
+
+@pytest.mark.usefixtures("family")
+def test_a_check_says_which_domain_and_layers_were_proved(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "reach", "abs.onnx", "--box=-1:1/1000", "--layer", "1", "--certificate", "a.cert")[0] == 0
+    _, lines, _ = run(capsys, "check", "a.cert", "abs.onnx")
+    assert lines[4:6] == ["domain: -1 <= X_0 <= 1/1000", "layers: 1 of 2"]
+    assert run(capsys, "range", "abs.onnx", "--box=-1:1/1000", "--certificate", "r.cert")[0] == 0
+    _, lines, _ = run(capsys, "check", "r.cert", "abs.onnx")
+    assert "domain: -1 <= X_0 <= 1/1000" in lines
+    assert not any(line.startswith("layers") for line in lines)
+    for name, layers in (("a", 1), ("r", 2)):
+        found = json.loads("\n".join(run(capsys, "check", f"{name}.cert", "abs.onnx", "--json")[1]))
+        assert (found["pieces"], found["layers"]) == ([{"box": [["-1", "1/1000"]], "rows": []}], layers)
+    assert run(capsys, "range", "abs.onnx", "--spec", "touches.vnnlib", "--certificate", "s.cert")[0] == 0
+    assert "domain: that of touches.vnnlib" in run(capsys, "check", "s.cert", "abs.onnx", "touches.vnnlib")[1]
+
+
+def test_domains_as_text() -> None:
+    box = Box((F(0), None, None, F(-1)), (F(0), F(1, 2), None, None))
+    row = HalfSpace((F(1), F(0), F(-2), F(0)), F(1, 3))
+    assert domain_text([Polytope(box, (row,))]) == "X_0 = 0, X_1 <= 1/2, -1 <= X_3, 1*X_0 + -2*X_2 <= 1/3"
+    assert domain_text([Polytope(Box.whole_space(2))]) == "all inputs"
+    assert domain_text([Polytope(cube(1)), Polytope(Box.from_bounds([3], [5]))]) == "-1 <= X_0 <= 1 or 3 <= X_0 <= 5"
+    assert domain_text([Ball((F(0), F(1)), F(1, 2), 1)]) == "ball of norm 1: centre (0, 1), radius 1/2"
+    long = domain_text([Polytope(cube(99))])
+    assert long.startswith("box of 99 inputs and 0 rows, SHA-256 ")
+    assert long != domain_text([Polytope(cube(99, F(1, 2)))])
+    assert domain_text([Polytope(cube(9)), Polytope(cube(9))]) == domain_text([Polytope(cube(9))] * 2)
+    assert domain_text([Polytope(cube(9))] * 20).startswith("20 pieces, SHA-256 ")
+    assert domain_text([Ball((F(0),) * 999, F(1), 2)]).startswith("ball of norm 2: 999 inputs, SHA-256 ")

@@ -52,9 +52,10 @@ Told = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class ProvedRanges:
-    """Ranges that a certificate proves."""
+    """Ranges that a certificate proves, over the union of the pieces."""
 
     ranges: tuple[Range, ...]
+    pieces: tuple[Domain, ...]
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,8 @@ def write_cells(stream: BinaryIO, network: LoadedNetwork | Network, given: objec
 
     ``given`` is the domain as it was given: a property is named by its digest.
     """
-    proved = conclude_cells(counted, [piece.theorem for piece in pieces])
-    listed = [{**_piece_json(piece.domain), **({"empty": True} if isinstance(piece.theorem.claim, NoPoint) else {})}
+    proved = conclude_cells(counted, layers, [piece.domain for piece in pieces], [piece.theorem for piece in pieces])
+    listed = [{**piece_json(piece.domain), **({"empty": True} if isinstance(piece.theorem.claim, NoPoint) else {})}
               for piece in pieces]
     writer = CertificateWriter(stream, {**_header("cells", network, given, options), "kind": counted.value,
                                         "layers": layers, "pieces": listed, "count": [proved.lower, proved.upper]})
@@ -142,7 +143,7 @@ def write_ranges(stream: BinaryIO, network: LoadedNetwork | Network, given: obje
         ranges.append({"text": expression.text, "coefficients": list(map(to_text, expression.coefficients)),
                        "constant": to_text(expression.constant), "minimum": _end_json(ends[2 * number]),
                        "maximum": _end_json(ends[2 * number + 1])})
-    listed = [_piece_json(polytope_of(piece)) for piece in pieces]
+    listed = [piece_json(polytope_of(piece)) for piece in pieces]
     writer = CertificateWriter(stream, {**_header("range", network, given, options), "pieces": listed,
                                         "ranges": ranges})
     for end in ends:
@@ -184,7 +185,8 @@ def _end_json(proof: EndProof) -> dict[str, Any]:
     return data
 
 
-def _piece_json(domain: Domain) -> dict[str, Any]:
+def piece_json(domain: Domain) -> dict[str, Any]:
+    """A piece as headers have it."""
     if isinstance(domain, Ball):
         return {"centre": list(map(to_text, domain.centre)), "radius": to_text(domain.radius), "norm": domain.norm}
     box = [[None if v is None else to_text(v) for v in pair]
@@ -252,7 +254,7 @@ def _check_cells(reader: CertificateReader, network: Network, pieces: Pieces, ex
             raise InvalidCertificate("a ball is not empty")
     reader.end()
     try:
-        proved = conclude_cells(Counted(header.get("kind")), theorems)
+        proved = conclude_cells(Counted(header.get("kind")), layers, [piece for piece, _ in pieces], theorems)
     except ValueError as error:
         raise InvalidCertificate(str(error)) from error
     if header.get("count") != [proved.lower, proved.upper]:
@@ -280,7 +282,7 @@ def _check_ranges(reader: CertificateReader, network: Network, pieces: Pieces, e
             raise InvalidCertificate(str(error)) from error
         ranges.append(Range(expression.text, ends[0].negated(), ends[1]))
     reader.end()
-    return ProvedRanges(tuple(ranges))
+    return ProvedRanges(tuple(ranges), tuple(piece for piece, _ in pieces))
 
 
 def _check_end(reader: CertificateReader, domains: Sequence[Query], expression: LinearExpression, sign: int,
