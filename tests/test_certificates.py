@@ -18,7 +18,7 @@ from tests import reference, tiny
 from tests.engines.test_propagate import cube, modular, one_layer
 from tests.strategies import random_box, random_network
 from verifier import cli
-from verifier.api import check
+from verifier.api import Progress, check
 from verifier.certificates import ProvedRanges, partition_proof, piece_proof, polytope_of, query_of, write_cells
 from verifier.engines.partition_frames import CellProof, encode_batch, encode_head
 from verifier.engines.propagate import Propagation, Region
@@ -33,7 +33,7 @@ from verifier.kernel.partition import FACET, MULTIPLIERS, NEIGHBOUR
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.query import Query
 from verifier.properties.cells import Counted, ProvedCells, conclude_cells
-from verifier.properties.safety import Verdict
+from verifier.properties.safety import Outcome, Verdict
 from verifier.report_scope import domain_text
 from verifier.sets import output_range, reach
 
@@ -426,3 +426,20 @@ def test_domains_as_text() -> None:
     assert domain_text([Polytope(cube(9)), Polytope(cube(9))]) == domain_text([Polytope(cube(9))] * 2)
     assert domain_text([Polytope(cube(9))] * 20).startswith("20 pieces, SHA-256 ")
     assert domain_text([Ball((F(0),) * 999, F(1), 2)]).startswith("ball of norm 2: 999 inputs, SHA-256 ")
+
+
+def test_the_time_limit_holds_within_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is read in time; the clock passes the deadline at the third cell of the one batch."""
+    network = modular((2, 4, 4, 2), 7)
+    data, _ = reach_certificate(network, cube(2))
+    clock, seen = [0.0], []
+
+    def progress(state: Progress) -> None:
+        seen.append(state.boxes)
+        clock[0] = 100.0 if state.boxes == 3 else 0.0
+
+    monkeypatch.setattr("verifier.api.time.time", lambda: clock[0])
+    late = check(io.BytesIO(data), network, timeout=1, progress=progress)
+    assert isinstance(late, Verdict)
+    assert late.outcome is Outcome.UNKNOWN
+    assert seen == [1, 2, 3]

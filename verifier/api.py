@@ -125,9 +125,13 @@ def check(certificate: BinaryIO, network: LoadedNetwork | Network,
     it speaks of is not given.
     """
     clock = time.process_time()
-    timed = certificate if timeout is None else cast("BinaryIO", _TimedStream(certificate, time.time() + timeout))
+    told = progress
+    if timeout is not None:
+        deadline = time.time() + timeout
+        certificate = cast("BinaryIO", _TimedStream(certificate, deadline))
+        told = _timed(progress, deadline)
     try:
-        proved = _check(timed, network, property, exact, progress)
+        proved = _check(certificate, network, property, exact, told)
     except _LateCheck:
         proved = Verdict(Outcome.UNKNOWN, TIME_LIMIT)
     if isinstance(proved, Verdict):
@@ -188,6 +192,16 @@ class _TimedStream:
         if time.time() > self._deadline:
             raise _LateCheck
         return self._stream.read(size)
+
+
+def _timed(progress: Callable[[Progress], None] | None, deadline: float) -> Callable[[Progress], None]:
+    """Progress that is told only as long as there is time: one frame may take long.  Raises _LateCheck."""
+    def told(state: Progress) -> None:
+        if time.time() > deadline:
+            raise _LateCheck
+        if progress is not None:
+            progress(state)
+    return told
 
 
 def _until(deadline: float | None, blocks: Iterable[Block]) -> Iterator[Block]:
