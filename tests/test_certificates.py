@@ -98,7 +98,7 @@ def test_reach_over_pieces_one_of_them_flat_and_one_empty() -> None:
     assert len(proved.claims) == 2
     with pytest.raises(InputError, match="name its file"):
         confirmed(data, network)
-    with pytest.raises(InvalidCertificate, match="another files"):
+    with pytest.raises(InvalidCertificate, match="other files"):
         confirmed(data, network, parse_property(TWO_BOXES.replace("0.5", "0.25")))
     with pytest.raises(InputError, match="no queries"):
         check(io.BytesIO(data), network, prop.queries(network))
@@ -238,7 +238,8 @@ def changed(header: dict[str, Any], path: list[str | int], value: Any) -> dict[s
 @pytest.mark.parametrize(("path", "value"), [
     (["verdict"], "range"), (["verdict"], "holds"), (["verdict"], "reach"), (["version"], 2), (["network"], "0" * 64),
     (["files"], {"property": "0"}), (["kind"], "regions"), (["kind"], None), (["layers"], 1), (["layers"], True),
-    (["layers"], 99), (["layers"], -1), (["count"], [29, 29]), (["count"], [30, None]), (["count"], 30),
+    (["layers"], 99), (["layers"], 10**9), (["count"], [30.0, 30.0]), (["kind"], []),
+    (["layers"], -1), (["count"], [29, 29]), (["count"], [30, None]), (["count"], 30),
     (["pieces"], []), (["pieces"], {}), (["pieces", 0], 1), (["pieces", 0, "box"], []),
     (["pieces", 0, "box", 0], ["-1"]),
     (["pieces", 0, "box", 0], ["1", "-1"]), (["pieces", 0, "box", 0, 1], "1/8"), (["pieces", 0, "box", 0, 1], 1),
@@ -262,6 +263,7 @@ RANGE = ["ranges", 0]
 @pytest.mark.parametrize(("path", "value"), [
     (["verdict"], "cells"), (["network"], "0" * 64), (["pieces", 0, "box", 0], ["-3", "2"]),
     (["pieces", 0, "box", 0], ["-1", "3"]), (["pieces", 0, "empty"], True), (["pieces"], []), (["ranges"], 1),
+    (["ranges"], []),
     ([*RANGE], None), ([*RANGE, "text"], "Y_0"), ([*RANGE, "text"], ""), ([*RANGE, "coefficients"], ["0", "1"]),
     ([*RANGE, "coefficients"], ["1"]), ([*RANGE, "constant"], "1"), ([*RANGE, "constant"], None),
     ([*RANGE, "maximum", "x"], ["-1"]), ([*RANGE, "maximum", "x"], ["3"]), ([*RANGE, "maximum", "x"], []),
@@ -443,3 +445,49 @@ def test_the_time_limit_holds_within_a_frame(monkeypatch: pytest.MonkeyPatch) ->
     assert isinstance(late, Verdict)
     assert late.outcome is Outcome.UNKNOWN
     assert seen == [1, 2, 3]
+
+
+def messages_of(header: dict[str, Any], proofs: bytes, network: Network) -> str:
+    with pytest.raises(InvalidCertificate) as caught:
+        confirmed(put_together(header, proofs), network)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["9" * 10**6, [1] * 10**6, [["1"] * 10**6], {"box": [["9" * 5000, "1"]], "rows": []},
+                                   {"centre": ["0"], "radius": "-" + "9" * 5000, "norm": 2},
+                                   {"box": [["1"]], "rows": []}, {"box": [], "rows": []},
+                                   {"box": [["1", "2"]], "rows": [[]]}])
+def test_messages_are_short_and_our_own(value: Any) -> None:
+    cells, of_cells = taken_apart(reach_certificate(ABSOLUTE, cube(1))[0])
+    ranges, of_ranges = taken_apart(range_certificate(ABSOLUTE, cube(1))[0])
+    told = [messages_of(changed(cells, path, value), of_cells, ABSOLUTE) for path in (
+        ["network"], ["files"], ["kind"], ["layers"], ["count"], ["pieces", 0])]
+    told += [messages_of(changed(ranges, path, value), of_ranges, ABSOLUTE) for path in (
+        ["pieces", 0], [*RANGE, "text"], [*RANGE, "maximum", "kind"], [*RANGE, "maximum", "piece"],
+        [*RANGE, "maximum", "bounds"], [*RANGE, "coefficients"], [*RANGE, "constant"])]
+    for message in told:
+        assert len(message) < 600
+        assert not any(word in message for word in ("zip()", "Counted", "unpack", "set_int_max_str_digits"))
+
+
+def test_a_norm_is_a_number() -> None:
+    header, proofs = taken_apart(reach_certificate(ABSOLUTE, cube(1))[0])
+    piece = {"centre": ["0"], "radius": "1", "norm": 1}
+    assert isinstance(confirmed(put_together(changed(header, ["pieces", 0], piece), proofs), ABSOLUTE), ProvedCells)
+    assert "a ball has norm 1 or 2" in messages_of(
+        changed(header, ["pieces", 0], {**piece, "norm": True}), proofs, ABSOLUTE)
+
+
+def test_an_empty_domain_has_layers_that_are_there() -> None:
+    rows = (HalfSpace((F(1), F(0)), F(-5)),)
+    header, proofs = taken_apart(reach_certificate(ABSOLUTE, [Query(ABSOLUTE, cube(1), (rows,))])[0])
+    assert header["count"] == [0, 0]
+    assert "from 0 to 2" in messages_of({**header, "layers": 10**9}, proofs, ABSOLUTE)
+
+
+def test_objectives_of_certificates_are_short() -> None:
+    long = " + ".join(["X_0"] * 30_000)
+    with pytest.raises(InputError, match="at most 100000 characters"):
+        output_range(ABSOLUTE, cube(1), [long], certificate=io.BytesIO())
+    header, proofs = taken_apart(range_certificate(ABSOLUTE, cube(1))[0])
+    assert "at most 100000 characters" in messages_of(changed(header, [*RANGE, "text"], long), proofs, ABSOLUTE)

@@ -63,7 +63,7 @@ class Ball:
 
     def __post_init__(self) -> None:
         if self.norm not in (1, 2) or self.radius <= 0:
-            raise ValueError(f"a ball has norm 1 or 2 and a positive radius, received {self.norm} and {self.radius}")
+            raise ValueError("a ball has norm 1 or 2 and a positive radius")
 
     @property
     def dimension(self) -> int:
