@@ -18,7 +18,7 @@ from tests import reference, tiny
 from tests.engines.test_propagate import cube, modular, one_layer
 from tests.strategies import random_box, random_network
 from verifier import cli
-from verifier.api import check
+from verifier.api import Progress, check
 from verifier.certificates import ProvedRanges, partition_proof, piece_proof, polytope_of, query_of, write_cells
 from verifier.engines.partition_frames import CellProof, encode_batch, encode_head
 from verifier.engines.propagate import Propagation, Region
@@ -33,7 +33,8 @@ from verifier.kernel.partition import FACET, MULTIPLIERS, NEIGHBOUR
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.query import Query
 from verifier.properties.cells import Counted, ProvedCells, conclude_cells
-from verifier.properties.safety import Verdict
+from verifier.properties.safety import Outcome, Verdict
+from verifier.report_scope import domain_text
 from verifier.sets import output_range, reach
 
 ABSOLUTE = Network.from_arrays(weights=[[[1], [-1]], [[1, 1]]], biases=[[0, 0], [0]])
@@ -97,7 +98,7 @@ def test_reach_over_pieces_one_of_them_flat_and_one_empty() -> None:
     assert len(proved.claims) == 2
     with pytest.raises(InputError, match="name its file"):
         confirmed(data, network)
-    with pytest.raises(InvalidCertificate, match="another files"):
+    with pytest.raises(InvalidCertificate, match="other files"):
         confirmed(data, network, parse_property(TWO_BOXES.replace("0.5", "0.25")))
     with pytest.raises(InputError, match="no queries"):
         check(io.BytesIO(data), network, prop.queries(network))
@@ -210,9 +211,12 @@ def test_counts_speak_of_one_piece() -> None:
     region = Region(network, cube(2))
     piece = partition_proof(region, list(Propagation(region).cells()))
     with pytest.raises(ValueError, match="over one piece"):
-        conclude_cells(Counted.ACTIVATION, [piece.theorem] * 2)
+        conclude_cells(Counted.ACTIVATION, 2, [piece.domain] * 2, [piece.theorem] * 2)
     with pytest.raises(ValueError, match="needs a theorem"):
-        conclude_cells(Counted.REACH, [])
+        conclude_cells(Counted.REACH, 2, [], [])
+    for layers, domain in ((1, piece.domain), (2, Polytope(cube(2, 2)))):
+        with pytest.raises(ValueError, match="other layers or of another domain"):
+            conclude_cells(Counted.REACH, layers, [domain], [piece.theorem])
     header, proofs = taken_apart(reach_certificate(network, parse_property(TWO_BOXES))[0])
     del header["files"]["property"]
     with pytest.raises(InvalidCertificate, match="over one piece"):
@@ -234,7 +238,8 @@ def changed(header: dict[str, Any], path: list[str | int], value: Any) -> dict[s
 @pytest.mark.parametrize(("path", "value"), [
     (["verdict"], "range"), (["verdict"], "holds"), (["verdict"], "reach"), (["version"], 2), (["network"], "0" * 64),
     (["files"], {"property": "0"}), (["kind"], "regions"), (["kind"], None), (["layers"], 1), (["layers"], True),
-    (["layers"], 99), (["layers"], -1), (["count"], [29, 29]), (["count"], [30, None]), (["count"], 30),
+    (["layers"], 99), (["layers"], 10**9), (["count"], [30.0, 30.0]), (["kind"], []),
+    (["layers"], -1), (["count"], [29, 29]), (["count"], [30, None]), (["count"], 30),
     (["pieces"], []), (["pieces"], {}), (["pieces", 0], 1), (["pieces", 0, "box"], []),
     (["pieces", 0, "box", 0], ["-1"]),
     (["pieces", 0, "box", 0], ["1", "-1"]), (["pieces", 0, "box", 0, 1], "1/8"), (["pieces", 0, "box", 0, 1], 1),
@@ -258,6 +263,7 @@ RANGE = ["ranges", 0]
 @pytest.mark.parametrize(("path", "value"), [
     (["verdict"], "cells"), (["network"], "0" * 64), (["pieces", 0, "box", 0], ["-3", "2"]),
     (["pieces", 0, "box", 0], ["-1", "3"]), (["pieces", 0, "empty"], True), (["pieces"], []), (["ranges"], 1),
+    (["ranges"], []),
     ([*RANGE], None), ([*RANGE, "text"], "Y_0"), ([*RANGE, "text"], ""), ([*RANGE, "coefficients"], ["0", "1"]),
     ([*RANGE, "coefficients"], ["1"]), ([*RANGE, "constant"], "1"), ([*RANGE, "constant"], None),
     ([*RANGE, "maximum", "x"], ["-1"]), ([*RANGE, "maximum", "x"], ["3"]), ([*RANGE, "maximum", "x"], []),
@@ -375,7 +381,7 @@ def test_check_of_a_range_says_the_same_lines(capsys: pytest.CaptureFixture[str]
     assert "certificate: range.cert" in lines
     code, again, _ = run(capsys, "check", "range.cert", "abs.onnx")
     assert code == 0
-    assert again[:again.index("certificate: range.cert, accepted")] == lines[:lines.index("seed: 0")]
+    assert again[:again.index("domain: X_0 <= 1")] == lines[:lines.index("seed: 0")]
     code, again, _ = run(capsys, "check", "range.cert", "abs.onnx", "--exact", "--json")
     assert json.loads("\n".join(again))["ranges"][0]["minimum"]["value"] == "0"
 
@@ -391,3 +397,97 @@ def test_check_with_a_property_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "reach", "abs.onnx", "--box", "-1:1", "--certificate", "b.cert")[0] == 0
     assert run(capsys, "check", "b.cert", "abs.onnx", "touches.vnnlib")[0] == 4
     assert run(capsys, "reach", "abs.onnx", "--box", "-1:1", "--certificate", "abs.onnx")[0] == 2
+
+
+@pytest.mark.usefixtures("family")
+def test_a_check_says_which_domain_and_layers_were_proved(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "reach", "abs.onnx", "--box=-1:1/1000", "--layer", "1", "--certificate", "a.cert")[0] == 0
+    _, lines, _ = run(capsys, "check", "a.cert", "abs.onnx")
+    assert lines[4:6] == ["domain: -1 <= X_0 <= 1/1000", "layers: 1 of 2"]
+    assert run(capsys, "range", "abs.onnx", "--box=-1:1/1000", "--certificate", "r.cert")[0] == 0
+    _, lines, _ = run(capsys, "check", "r.cert", "abs.onnx")
+    assert "domain: -1 <= X_0 <= 1/1000" in lines
+    assert not any(line.startswith("layers") for line in lines)
+    for name, layers in (("a", 1), ("r", 2)):
+        found = json.loads("\n".join(run(capsys, "check", f"{name}.cert", "abs.onnx", "--json")[1]))
+        assert (found["pieces"], found["layers"]) == ([{"box": [["-1", "1/1000"]], "rows": []}], layers)
+    assert run(capsys, "range", "abs.onnx", "--spec", "touches.vnnlib", "--certificate", "s.cert")[0] == 0
+    assert "domain: that of touches.vnnlib" in run(capsys, "check", "s.cert", "abs.onnx", "touches.vnnlib")[1]
+
+
+def test_domains_as_text() -> None:
+    box = Box((F(0), None, None, F(-1)), (F(0), F(1, 2), None, None))
+    row = HalfSpace((F(1), F(0), F(-2), F(0)), F(1, 3))
+    assert domain_text([Polytope(box, (row,))]) == "X_0 = 0, X_1 <= 1/2, -1 <= X_3, 1*X_0 + -2*X_2 <= 1/3"
+    assert domain_text([Polytope(Box.whole_space(2))]) == "all inputs"
+    assert domain_text([Polytope(cube(1)), Polytope(Box.from_bounds([3], [5]))]) == "-1 <= X_0 <= 1 or 3 <= X_0 <= 5"
+    assert domain_text([Ball((F(0), F(1)), F(1, 2), 1)]) == "ball of norm 1: centre (0, 1), radius 1/2"
+    long = domain_text([Polytope(cube(99))])
+    assert long.startswith("box of 99 inputs and 0 rows, SHA-256 ")
+    assert long != domain_text([Polytope(cube(99, F(1, 2)))])
+    assert domain_text([Polytope(cube(9)), Polytope(cube(9))]) == domain_text([Polytope(cube(9))] * 2)
+    assert domain_text([Polytope(cube(9))] * 20).startswith("20 pieces, SHA-256 ")
+    assert domain_text([Ball((F(0),) * 999, F(1), 2)]).startswith("ball of norm 2: 999 inputs, SHA-256 ")
+
+
+def test_the_time_limit_holds_within_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is read in time; the clock passes the deadline at the third cell of the one batch."""
+    network = modular((2, 4, 4, 2), 7)
+    data, _ = reach_certificate(network, cube(2))
+    clock, seen = [0.0], []
+
+    def progress(state: Progress) -> None:
+        seen.append(state.boxes)
+        clock[0] = 100.0 if state.boxes == 3 else 0.0
+
+    monkeypatch.setattr("verifier.api.time.time", lambda: clock[0])
+    late = check(io.BytesIO(data), network, timeout=1, progress=progress)
+    assert isinstance(late, Verdict)
+    assert late.outcome is Outcome.UNKNOWN
+    assert seen == [1, 2, 3]
+
+
+def messages_of(header: dict[str, Any], proofs: bytes, network: Network) -> str:
+    with pytest.raises(InvalidCertificate) as caught:
+        confirmed(put_together(header, proofs), network)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["9" * 10**6, [1] * 10**6, [["1"] * 10**6], {"box": [["9" * 5000, "1"]], "rows": []},
+                                   {"centre": ["0"], "radius": "-" + "9" * 5000, "norm": 2},
+                                   {"box": [["1"]], "rows": []}, {"box": [], "rows": []},
+                                   {"box": [["1", "2"]], "rows": [[]]}])
+def test_messages_are_short_and_our_own(value: Any) -> None:
+    cells, of_cells = taken_apart(reach_certificate(ABSOLUTE, cube(1))[0])
+    ranges, of_ranges = taken_apart(range_certificate(ABSOLUTE, cube(1))[0])
+    told = [messages_of(changed(cells, path, value), of_cells, ABSOLUTE) for path in (
+        ["network"], ["files"], ["kind"], ["layers"], ["count"], ["pieces", 0])]
+    told += [messages_of(changed(ranges, path, value), of_ranges, ABSOLUTE) for path in (
+        ["pieces", 0], [*RANGE, "text"], [*RANGE, "maximum", "kind"], [*RANGE, "maximum", "piece"],
+        [*RANGE, "maximum", "bounds"], [*RANGE, "coefficients"], [*RANGE, "constant"])]
+    for message in told:
+        assert len(message) < 600
+        assert not any(word in message for word in ("zip()", "Counted", "unpack", "set_int_max_str_digits"))
+
+
+def test_a_norm_is_a_number() -> None:
+    header, proofs = taken_apart(reach_certificate(ABSOLUTE, cube(1))[0])
+    piece = {"centre": ["0"], "radius": "1", "norm": 1}
+    assert isinstance(confirmed(put_together(changed(header, ["pieces", 0], piece), proofs), ABSOLUTE), ProvedCells)
+    assert "a ball has norm 1 or 2" in messages_of(
+        changed(header, ["pieces", 0], {**piece, "norm": True}), proofs, ABSOLUTE)
+
+
+def test_an_empty_domain_has_layers_that_are_there() -> None:
+    rows = (HalfSpace((F(1), F(0)), F(-5)),)
+    header, proofs = taken_apart(reach_certificate(ABSOLUTE, [Query(ABSOLUTE, cube(1), (rows,))])[0])
+    assert header["count"] == [0, 0]
+    assert "from 0 to 2" in messages_of({**header, "layers": 10**9}, proofs, ABSOLUTE)
+
+
+def test_objectives_of_certificates_are_short() -> None:
+    long = " + ".join(["X_0"] * 30_000)
+    with pytest.raises(InputError, match="at most 100000 characters"):
+        output_range(ABSOLUTE, cube(1), [long], certificate=io.BytesIO())
+    header, proofs = taken_apart(range_certificate(ABSOLUTE, cube(1))[0])
+    assert "at most 100000 characters" in messages_of(changed(header, [*RANGE, "text"], long), proofs, ABSOLUTE)

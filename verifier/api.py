@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, cast
 
 from verifier import __version__
-from verifier.certificates import ProvedRanges, check_sets, files_of
+from verifier.certificates import ProvedRanges, check_sets, files_of, require_same, short
 from verifier.engines.subtrees import MapExecutor, SearchResult, search
 from verifier.formats.errors import InputError
 from verifier.formats.onnx import LoadedNetwork
@@ -125,9 +125,13 @@ def check(certificate: BinaryIO, network: LoadedNetwork | Network,
     it speaks of is not given.
     """
     clock = time.process_time()
-    timed = certificate if timeout is None else cast("BinaryIO", _TimedStream(certificate, time.time() + timeout))
+    told = progress
+    if timeout is not None:
+        deadline = time.time() + timeout
+        certificate = cast("BinaryIO", _TimedStream(certificate, deadline))
+        told = _timed(progress, deadline)
     try:
-        proved = _check(timed, network, property, exact, progress)
+        proved = _check(certificate, network, property, exact, told)
     except _LateCheck:
         proved = Verdict(Outcome.UNKNOWN, TIME_LIMIT)
     if isinstance(proved, Verdict):
@@ -149,10 +153,7 @@ def _check(certificate: BinaryIO, network: LoadedNetwork | Network, property: Pr
     if property is None:
         raise InputError("this certificate speaks of a property: name its file after the network's")
     subject = _Subject.of(network, property)
-    for key, value in subject.header().items():
-        if header.get(key) != value:
-            raise InvalidCertificate(f"the certificate was made for {_OTHER[key]}: {_short(value)} was required, "
-                                     f"received {_short(header.get(key))}")
+    require_same(header, subject.header())
     theorems: list[Theorem] = []
     done = 0
     if header.get("verdict") == Outcome.VIOLATED.value:
@@ -164,7 +165,7 @@ def _check(certificate: BinaryIO, network: LoadedNetwork | Network, property: Pr
             theorems.append(check_no_point(NoPoint(query), reader.proof(), exact, told))
             done += theorems[-1].branches
     else:
-        raise InvalidCertificate(f"a verdict holds or violated was required, received {header.get('verdict')!r}")
+        raise InvalidCertificate(f"a verdict holds or violated was required, received {short(header.get('verdict'))}")
     reader.end()
     verdict = conclude(subject.queries, theorems, "", subject.vacuous)
     if verdict.outcome.value != header["verdict"]:
@@ -188,6 +189,16 @@ class _TimedStream:
         if time.time() > self._deadline:
             raise _LateCheck
         return self._stream.read(size)
+
+
+def _timed(progress: Callable[[Progress], None] | None, deadline: float) -> Callable[[Progress], None]:
+    """Progress that is told only as long as there is time: one frame may take long.  Raises _LateCheck."""
+    def told(state: Progress) -> None:
+        if time.time() > deadline:
+            raise _LateCheck
+        if progress is not None:
+            progress(state)
+    return told
 
 
 def _until(deadline: float | None, blocks: Iterable[Block]) -> Iterator[Block]:
@@ -241,21 +252,13 @@ def _write(stream: BinaryIO, subject: _Subject, verdict: Verdict, proofs: Iterab
     return writer.bytes_written
 
 
-_OTHER = {"network": "another network", "queries": "another question", "files": "other files"}
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:197]}..."
-
-
 def _read_witness(header: dict[str, Any], queries: int) -> tuple[int, Point]:
     witness = header.get("witness")
     if not isinstance(witness, dict):
         raise InvalidCertificate("a verdict violated needs a witness")
     number, x = witness.get("query"), witness.get("x")
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < queries:
-        raise InvalidCertificate(f"a query number below {queries} was required, received {number!r}")
+        raise InvalidCertificate(f"a query number below {queries} was required, received {short(number)}")
     if not isinstance(x, list) or not all(isinstance(v, str) for v in x):
         raise InvalidCertificate("the witness is not a list of rationals")
     try:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -46,15 +47,20 @@ from verifier.properties.output_range import (
 if TYPE_CHECKING:
     from verifier.engines.propagate import Cell, Region
 
+LONGEST_OBJECTIVE = 100_000  # characters; the time that it takes to read one grows faster than its length
+_OTHER = {"network": "another network", "queries": "another question", "files": "other files"}
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = 200
 Told = Callable[[int, int], None]
 """Is told what is done and what is open."""
 
 
 @dataclass(frozen=True)
 class ProvedRanges:
-    """Ranges that a certificate proves."""
+    """Ranges that a certificate proves, over the union of the pieces."""
 
     ranges: tuple[Range, ...]
+    pieces: tuple[Domain, ...]
 
 
 @dataclass(frozen=True)
@@ -119,8 +125,8 @@ def write_cells(stream: BinaryIO, network: LoadedNetwork | Network, given: objec
 
     ``given`` is the domain as it was given: a property is named by its digest.
     """
-    proved = conclude_cells(counted, [piece.theorem for piece in pieces])
-    listed = [{**_piece_json(piece.domain), **({"empty": True} if isinstance(piece.theorem.claim, NoPoint) else {})}
+    proved = conclude_cells(counted, layers, [piece.domain for piece in pieces], [piece.theorem for piece in pieces])
+    listed = [{**piece_json(piece.domain), **({"empty": True} if isinstance(piece.theorem.claim, NoPoint) else {})}
               for piece in pieces]
     writer = CertificateWriter(stream, {**_header("cells", network, given, options), "kind": counted.value,
                                         "layers": layers, "pieces": listed, "count": [proved.lower, proved.upper]})
@@ -142,7 +148,7 @@ def write_ranges(stream: BinaryIO, network: LoadedNetwork | Network, given: obje
         ranges.append({"text": expression.text, "coefficients": list(map(to_text, expression.coefficients)),
                        "constant": to_text(expression.constant), "minimum": _end_json(ends[2 * number]),
                        "maximum": _end_json(ends[2 * number + 1])})
-    listed = [_piece_json(polytope_of(piece)) for piece in pieces]
+    listed = [piece_json(polytope_of(piece)) for piece in pieces]
     writer = CertificateWriter(stream, {**_header("range", network, given, options), "pieces": listed,
                                         "ranges": ranges})
     for end in ends:
@@ -184,7 +190,8 @@ def _end_json(proof: EndProof) -> dict[str, Any]:
     return data
 
 
-def _piece_json(domain: Domain) -> dict[str, Any]:
+def piece_json(domain: Domain) -> dict[str, Any]:
+    """A piece as headers have it."""
     if isinstance(domain, Ball):
         return {"centre": list(map(to_text, domain.centre)), "radius": to_text(domain.radius), "norm": domain.norm}
     box = [[None if v is None else to_text(v) for v in pair]
@@ -217,19 +224,33 @@ def check_sets(reader: CertificateReader, network: LoadedNetwork | Network, give
     """
     header = reader.header
     files = header.get("files")
+    plain = _plain(network)
     if given is None and isinstance(files, dict) and "property" in files:
         raise InputError("this certificate speaks of a property: name its file after the network's")
-    for key, value in (("network", _plain(network).digest), ("files", files_of(network, given))):
-        if header.get(key) != value:
-            raise InvalidCertificate(f"the certificate was made for another {key}: {value!r} was required, "
-                                     f"received {header.get(key)!r}")
-    plain = _plain(network)
+    require_same(header, {"network": plain.digest, "files": files_of(network, given)})
     pieces = [_read_piece(data, plain) for data in _list(header, "pieces")]
     if given is not None and [piece for piece, _ in pieces] != [polytope_of(q) for q in domain_of(given, plain)]:
         raise InvalidCertificate("the certificate's domain is not that of the property")
     if header["verdict"] == "cells":
         return _check_cells(reader, plain, pieces, exact, progress)
     return _check_ranges(reader, plain, pieces, exact, progress)
+
+
+def require_same(header: dict[str, Any], subject: dict[str, Any]) -> None:
+    """Raises InvalidCertificate when the header speaks of another subject."""
+    for key, value in subject.items():
+        if header.get(key) != value:
+            raise InvalidCertificate(f"the certificate was made for {_OTHER[key]}: {short(value)} was required, "
+                                     f"received {short(header.get(key))}")
+
+
+def short(value: object) -> str:
+    """A value of a header for a message: a header may be long and deep."""
+    return _cut(_REPR.repr(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:197]}..."
 
 
 Pieces = Sequence[tuple[Domain, bool]]
@@ -239,9 +260,12 @@ Pieces = Sequence[tuple[Domain, bool]]
 def _check_cells(reader: CertificateReader, network: Network, pieces: Pieces, exact: bool, progress: Told | None
                  ) -> ProvedCells:
     header = reader.header
-    layers = header.get("layers")
-    if not isinstance(layers, int) or isinstance(layers, bool):
-        raise InvalidCertificate("a number of layers was required")
+    kind, layers, count = header.get("kind"), header.get("layers"), header.get("count")
+    if kind not in [counted.value for counted in Counted]:
+        raise InvalidCertificate(f"the kind reach, activation, linear or affine was required, received {short(kind)}")
+    if type(layers) is not int or not 0 <= layers <= len(network.layers):  # true is no number of layers
+        raise InvalidCertificate(f"a number of layers from 0 to {len(network.layers)} was required, "
+                                 f"received {short(layers)}")
     theorems = []
     for piece, empty in pieces:
         if not empty:
@@ -252,12 +276,12 @@ def _check_cells(reader: CertificateReader, network: Network, pieces: Pieces, ex
             raise InvalidCertificate("a ball is not empty")
     reader.end()
     try:
-        proved = conclude_cells(Counted(header.get("kind")), theorems)
+        proved = conclude_cells(Counted(kind), layers, [piece for piece, _ in pieces], theorems)
     except ValueError as error:
-        raise InvalidCertificate(str(error)) from error
-    if header.get("count") != [proved.lower, proved.upper]:
-        raise InvalidCertificate(f"the certificate claims {header.get('count')!r} but proves "
-                                 f"{[proved.lower, proved.upper]!r}")
+        raise InvalidCertificate(_cut(str(error))) from error
+    right = [proved.lower, proved.upper]
+    if count != right or list(map(type, count)) != list(map(type, right)):
+        raise InvalidCertificate(f"the certificate claims {short(count)} but proves {right!r}")
     return proved
 
 
@@ -267,6 +291,8 @@ def _check_ranges(reader: CertificateReader, network: Network, pieces: Pieces, e
     if len(domains) != len(pieces) or not domains:
         raise InvalidCertificate("the pieces of a range's domain are polytopes")
     ranges = []
+    if not _list(reader.header, "ranges"):
+        raise InvalidCertificate("a certificate of ranges needs at least one")
     for data in _list(reader.header, "ranges"):
         found = _object(data)
         coefficients, constant = _rationals(found.get("coefficients")), _rational(found.get("constant"))
@@ -277,10 +303,10 @@ def _check_ranges(reader: CertificateReader, network: Network, pieces: Pieces, e
             ends = [_check_end(reader, domains, expression, sign, _object(found.get(name)), exact, progress)
                     for sign, name in ((-1, "minimum"), (1, "maximum"))]
         except (ValueError, InputError) as error:
-            raise InvalidCertificate(str(error)) from error
+            raise InvalidCertificate(_cut(str(error))) from error
         ranges.append(Range(expression.text, ends[0].negated(), ends[1]))
     reader.end()
-    return ProvedRanges(tuple(ranges))
+    return ProvedRanges(tuple(ranges), tuple(piece for piece, _ in pieces))
 
 
 def _check_end(reader: CertificateReader, domains: Sequence[Query], expression: LinearExpression, sign: int,
@@ -291,14 +317,16 @@ def _check_end(reader: CertificateReader, domains: Sequence[Query], expression: 
     if kind == Kind.EMPTY.value:
         return conclude_empty(domains, [check_no_point(NoPoint(d), reader.proof(), exact, progress) for d in domains])
     number, x = data.get("piece"), _rationals(data.get("x"))
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < len(domains):
-        raise InvalidCertificate(f"the number of a piece was required, received {number!r}")
+    if type(number) is not int or not 0 <= number < len(domains):
+        raise InvalidCertificate(f"the number of a piece was required, received {short(number)}")
     point = check_point(PointIn(domains[number], x))
     if kind == Kind.UNBOUNDED.value:
         return conclude_unbounded(domains[number], objective, x, _rationals(data.get("ray")))
     if kind != Kind.ATTAINED.value:
-        raise InvalidCertificate(f"an end of a range is attained, unbounded or empty, received {kind!r}")
+        raise InvalidCertificate(f"an end of a range is attained, unbounded or empty, received {short(kind)}")
     bounds = []
+    if len(_list(data, "bounds")) != len(domains):
+        raise InvalidCertificate("an end of a range has a bound, or null, for each piece")
     for domain, stated in zip(domains, _list(data, "bounds"), strict=True):
         bound = None if stated is None else _rational(stated)
         query = domain if bound is None else better_than(domain, objective, bound)
@@ -307,9 +335,12 @@ def _check_end(reader: CertificateReader, domains: Sequence[Query], expression: 
 
 
 def _require_text(expression: LinearExpression, network: Network) -> None:
+    if len(expression.text) > LONGEST_OBJECTIVE:
+        raise InputError(f"the text of an objective in a certificate has at most {LONGEST_OBJECTIVE} characters, "
+                         f"received {len(expression.text)}")
     read = parse_expression(expression.text, network.inputs, network.outputs)
     if (read.coefficients, read.constant) != (expression.coefficients, expression.constant):
-        raise InputError(f"the text of an objective must say what it is: {expression.text!r} says something else")
+        raise InputError(f"the text of an objective must say what it is: {short(expression.text)} says something else")
 
 
 def _read_piece(data: object, network: Network) -> tuple[Domain, bool]:
@@ -319,16 +350,17 @@ def _read_piece(data: object, network: Network) -> tuple[Domain, bool]:
         if "centre" in found:
             norm = found.get("norm")
             domain: Domain = Ball(_rationals(found["centre"]), _rational(found.get("radius")),
-                                  norm if isinstance(norm, int) else 0)
+                                  norm if type(norm) is int else 0)
         else:
-            pairs = [_list({"pair": pair}, "pair") for pair in _list(found, "box")]
-            lower, upper = ([None if v is None else _rational(v) for v in side] for side in zip(*pairs, strict=True))
-            rows = [_rationals(row) for row in _list(found, "rows")]
-            domain = Polytope(Box(tuple(lower), tuple(upper)), tuple(HalfSpace(row[:-1], row[-1]) for row in rows))
+            pairs, rows = _list(found, "box"), [_rationals(row) for row in _list(found, "rows")]
+            if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs) or not all(rows):
+                raise ValueError("a box has pairs, and a row numbers")
+            lower, upper = (tuple(None if pair[i] is None else _rational(pair[i]) for pair in pairs) for i in range(2))
+            domain = Polytope(Box(lower, upper), tuple(HalfSpace(row[:-1], row[-1]) for row in rows))
         if domain.dimension != network.inputs or not isinstance(empty, bool):
             raise ValueError("a piece has as many coordinates as the network has inputs")
-    except (ValueError, IndexError) as error:
-        raise InvalidCertificate(f"a piece of the domain is malformed: {error}") from error
+    except ValueError as error:
+        raise InvalidCertificate(f"a piece of the domain is malformed: {_cut(str(error))}") from error
     return domain, empty
 
 

@@ -232,7 +232,7 @@ def check(certificate: Path, net: Path, spec: Path | None, timeout: float | None
     if isinstance(proved, Verdict):
         _tell(_answer(proved, network, prop), facts, network, started, as_json)
     else:
-        tell_sets(proved, facts, network, time.monotonic() - started, as_json)
+        tell_sets(proved, facts, network, spec, time.monotonic() - started, as_json)
     return HOLDS if accepted else UNKNOWN
 
 

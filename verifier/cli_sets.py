@@ -269,14 +269,16 @@ def range_command(net: Path, *, spec: Path | None, box: str | None, objective: t
     return HOLDS if decided else UNKNOWN
 
 
-def tell_sets(proved: ProvedCells | ProvedRanges, facts: dict[str, Any], network: LoadedNetwork, seconds: float,
-              as_json: bool) -> None:
-    """Say what a certificate of cells or ranges proves."""
+def tell_sets(proved: ProvedCells | ProvedRanges, facts: dict[str, Any], network: LoadedNetwork, spec: Path | None,
+              seconds: float, as_json: bool) -> None:
+    """Say what a certificate of cells or ranges proves, and over which domain: that of a property's file, or its own.
+    """
     from verifier.properties.cells import ProvedCells  # noqa: PLC0415
     from verifier.report import cells_json, cells_text, range_json, range_text  # noqa: PLC0415
+    from verifier.report_scope import scope_facts, scope_json  # noqa: PLC0415
 
-    measured = {**facts, "digest": network.network.digest, "seconds": seconds}
-    shown = {**facts, "time": f"{seconds:.2f} s"}
+    measured = {**scope_json(proved, network.network), **facts, "digest": network.network.digest, "seconds": seconds}
+    shown = {**scope_facts(proved, network.network, spec), **facts, "time": f"{seconds:.2f} s"}
     if isinstance(proved, ProvedCells):
         say_json(cells_json(proved, measured)) if as_json else say(cells_text(proved, shown))
     else:

@@ -132,3 +132,11 @@ def test_derivatives_know_slopes() -> None:
     assert derivative_along(leaky, (F(-1),), (F(-1),)) == (F(-5, 4),)
     assert derivative_along(leaky, (F(0),), (F(1),)) == (2,)
     assert derivative_along(leaky, (F(-1),), (F(1),)) is None
+
+
+@pytest.mark.parametrize(("lower", "upper"), [(F(-1), F(10**400)), (F(-(10**400)), F(10**400)),
+                                              (F(10**399), F(10**400))])
+def test_bounds_beyond_floats(lower: Fraction, upper: Fraction) -> None:
+    (found,) = output_range(ABSOLUTE, Box((lower,), (upper,)))
+    assert found.maximum.value == upper
+    assert found.minimum.value == max(lower, F(0))

@@ -21,7 +21,7 @@ import numpy as np
 
 from verifier.engines.adjacency import CellRows, facet_point
 from verifier.engines.linear_regions import Joining
-from verifier.engines.partition_frames import CellProof, encode_batch, encode_head
+from verifier.engines.partition_frames import CellProof, encode_batches, encode_head
 from verifier.engines.propagate import Cell, UnitFacet
 from verifier.engines.region_walk import RegionWalk
 from verifier.geometry.ball import point_in_unit_ball
@@ -35,15 +35,12 @@ from verifier.solvers.exact_lp import solve
 from verifier.solvers.linear_program import LinearProgram, Optimal
 from verifier.solvers.rows import Rows
 
-BATCH = 128
-
 
 def ball_frames(walk: RegionWalk, cells: Sequence[Cell]) -> Iterator[bytes]:
     """The frames of a proof that these are all cells of the walk's Euclidean ball, with what linear regions need."""
     yield encode_head(walk.network.layers, [cell.signs for cell in cells], complete=True)
     prover = _Prover(walk, cells)
-    for start in range(0, len(cells), BATCH):
-        yield encode_batch([prover.proof(number) for number in range(start, min(start + BATCH, len(cells)))])
+    yield from encode_batches(prover.proof(number) for number in range(len(cells)))
 
 
 class _Prover:

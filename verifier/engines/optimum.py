@@ -123,9 +123,11 @@ def maximise(network: Network, domain: Box, constraints: tuple[HalfSpace, ...], 
 
 
 def _climbed(network: Network, domain: Box, objective: Point, seed: int) -> Point:
-    """A good starting point, by local search in floating point."""
-    bounds = FloatBounds(better_than(network, domain, (), objective, Fraction(0)))
+    """A good starting point, by local search in floating point; a corner of a box that is beyond it."""
     lo, hi = domain.outward_floats()
+    if not np.isfinite(hi - lo).all():
+        return tuple(v for v in domain.lower if v is not None)
+    bounds = FloatBounds(better_than(network, domain, (), objective, Fraction(0)))
     generator = np.random.default_rng(seed)
     best, where = np.inf, (lo + hi) / 2
     for start in lo + (hi - lo) * generator.random((CLIMBS, len(lo))):

@@ -27,7 +27,7 @@ from fractions import Fraction
 import numpy as np
 
 from verifier.engines.adjacency import CellRows, facet_point
-from verifier.engines.partition_frames import CellProof, Weights, encode_batch, encode_head
+from verifier.engines.partition_frames import CellProof, encode_batches, encode_head
 from verifier.engines.propagate import Cell, Region, UnitFacet
 from verifier.geometry.chart import Chart, DomainFacet, Homogeneous, Row
 from verifier.kernel.cell_maps import CellMaps, primitive
@@ -40,7 +40,6 @@ from verifier.solvers.highs import FloatLp, FloatStatus, Position, SolverError, 
 from verifier.solvers.linear_program import LinearProgram, Optimal
 from verifier.solvers.rows import Rows
 
-BATCH = 128
 BITS = (6, 12, 24, 60)  # of interior points
 CLEAR = 1e-6            # relative: floats below it are not clear
 
@@ -58,29 +57,27 @@ def prove_cells(region: Region, cells: Sequence[Cell], *, complete: bool = True,
     """
     prover = _Prover(region, cells, joins, careful)
     yield encode_head(region.kept, [cell.signs for cell in cells], complete, prover.equations)
-    for start in range(0, len(cells), BATCH):
-        numbers = range(start, min(start + BATCH, len(cells)))
-        yield encode_batch([prover.proof(number, complete) for number in numbers], complete)
+    yield from encode_batches((prover.proof(number, complete) for number in range(len(cells))), complete)
 
 
-def equations_of(domain: Polytope, chart: Chart) -> Weights:
-    """Positive multipliers of the functions of a nonempty domain that are 0 on all of it; their combination is 0."""
+def equations_of(domain: Polytope, chart: Chart) -> dict[int, int]:
+    """Positive multipliers of the functions of a nonempty domain that are 0 on all of it, by the numbers of these;
+    their combination is 0."""
     basis, origin = chart.linear()
     hull = [*zip(*basis, strict=True), tuple(origin)]
-    functions = domain.functions()
+    functions = [tuple(map(Fraction, f)) for f in domain.functions()]
     implied = [number for number, f in enumerate(functions)
                if not any(dot(f[:-1], c) for c in hull[:-1]) and dot(f[:-1], hull[-1]) + f[-1] == 0]
     if not implied:
-        return ()
-    scales = [common_denominator(functions[number]) for number in implied]
-    columns = zip(*([int(v * scale) for v in functions[number]] for number, scale in zip(implied, scales, strict=True)),
-                  strict=True)
+        return {}
+    columns = zip(*([int(v) for v in functions[number]] for number in implied), strict=True)
     equalities = Rows.from_integers([(*column, 0) for column in columns if any(column)], len(implied))
     one = Fraction(1)
     found = solve(LinearProgram((one,) * len(implied), equalities, Box((one,) * len(implied), (None,) * len(implied)),
                                 (True,) * equalities.count))
     assert isinstance(found, Optimal), "implicit equations have such multipliers"
-    return [(number, m * scale) for number, m, scale in zip(implied, found.x, scales, strict=True)]
+    scale = common_denominator(found.x)
+    return {number: int(m * scale) for number, m in zip(implied, found.x, strict=True)}
 
 
 @dataclass
@@ -89,7 +86,7 @@ class _Prover:
     cells: Sequence[Cell]
     joins: bool
     careful: bool
-    equations: Weights = field(init=False)
+    equations: dict[int, int] = field(init=False)
 
     def __post_init__(self) -> None:
         chart = self.cells[0].chart
@@ -98,8 +95,7 @@ class _Prover:
         self.hull = hull_of(domain, self.equations)
         self.maps, self.far = (CellMaps(self.region.kept, self.hull.table, self.hull.denominator) for _ in range(2))
         self.index = {cell.signs: number for number, cell in enumerate(self.cells)}
-        equal = {number for number, _ in self.equations}
-        kept = [label for number, label in enumerate(_labels(domain)) if number not in equal]
+        kept = [label for number, label in enumerate(_labels(domain)) if number not in self.equations]
         self.domain_row = {label: place for place, label in enumerate(kept)}
         basis, origin = chart.linear()
         free = self.hull.free

@@ -29,7 +29,8 @@ MAX_FRAME_BYTES = 256 << 20
 MAX_DIGITS = 100_000
 MAX_LAYERS = 10_000
 MAX_LEAVES = 1 << 16         # exact leaves of one block
-MAX_LEAF_BYTES = 16 << 20    # their text, together
+MAX_LEAF_BYTES = 16 << 20    # their text, together; and each text of a partition's frame
+MAX_BATCH = 4096             # cells of a partition's frame
 SLOPE_STEPS = 128
 Bytes = npt.NDArray[np.uint8]
 
@@ -282,6 +283,21 @@ class Fields:
         except UnicodeDecodeError as error:
             raise InvalidCertificate("a text of a block is not ASCII") from error
 
+    def lines(self, most: int) -> Iterator[str]:
+        """The lines of the next field, a text as :meth:`text` reads it; each is made when it is asked for, because a
+        list of short strings takes much more memory than their text."""
+        return _lines(self.text(most))
+
+
+def _lines(text: str) -> Iterator[str]:
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start)
+        if end < 0:
+            raise InvalidCertificate("a line of a proof has no end")
+        yield text[start:end]
+        start = end + 1
+
 
 def _pack(mask: Mask) -> bytes:
     return struct.pack("<I", len(mask)) + np.packbits(mask).tobytes()
@@ -302,6 +318,34 @@ def _integer(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 18:
         raise ValueError("a number was required")
     return int(text)
+
+
+def parse_point(line: str, size: int) -> list[Fraction]:
+    """So many rationals separated by spaces.  Raises InvalidCertificate."""
+    words = line.split(" ", size) if line else []
+    if len(words) != size:
+        raise InvalidCertificate(f"a point needs {size} coordinates")
+    try:
+        return [parse_rational(word) for word in words]
+    except ValueError as error:
+        raise InvalidCertificate("a rational of a proof is malformed") from error
+
+
+def parse_weights(text: str, most: int) -> dict[int, int]:
+    """``NUMBER:MULTIPLIER`` separated by spaces, at most so many, each number once.  Raises InvalidCertificate."""
+    words = text.split(" ", most) if text else []
+    pairs = [word.partition(":") for word in words[:most]]
+    weights = {parse_natural(number): parse_natural(weight) for number, _, weight in pairs}
+    if len(weights) != len(words):
+        raise InvalidCertificate("there are too many multipliers, or two of one row")
+    return weights
+
+
+def parse_natural(text: str) -> int:
+    """Decimal digits.  Raises InvalidCertificate for anything else and for too many digits."""
+    if not text.isdigit() or not text.isascii() or len(text) > MAX_DIGITS:
+        raise InvalidCertificate("the number of a row or a multiplier is malformed")
+    return _long(text)
 
 
 def parse_rational(text: str) -> Fraction:

@@ -10,11 +10,12 @@ needs no proof of its own: a point at which all other functions are negative sho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from flint import fmpq, fmpq_mat, fmpz_mat
+from flint import fmpq_mat, fmpz_mat
 
 from verifier.kernel.cell_maps import Homogeneous, Row, primitive
 from verifier.kernel.certificate import InvalidCertificate
@@ -38,14 +39,15 @@ class Polytope:
         """Number n of inputs."""
         return self.box.dimension
 
-    def functions(self) -> tuple[Point, ...]:
-        """``(a_1, ..., a_n, t)`` for each function ``a . x + t``, in the order of CERTIFICATE.md, section 9."""
-        found = []
+    def functions(self) -> tuple[Row, ...]:
+        """``(a_1, ..., a_n, t)``, coprime integers, for a positive multiple of each function ``a . x + t``, in the
+        order of CERTIFICATE.md, section 9."""
+        found: list[Point] = []
         for i, bounds in enumerate(zip(self.box.lower, self.box.upper, strict=True)):
             for sign, bound in zip((-1, 1), bounds, strict=True):
                 if bound is not None:
                     found.append((*(Fraction(sign * (i == j)) for j in range(self.dimension)), -sign * bound))
-        return (*found, *((*row.normal, -row.offset) for row in self.rows))
+        return tuple(map(_integral, (*found, *((*row.normal, -row.offset) for row in self.rows))))
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Ball:
 
     def __post_init__(self) -> None:
         if self.norm not in (1, 2) or self.radius <= 0:
-            raise ValueError(f"a ball has norm 1 or 2 and a positive radius, received {self.norm} and {self.radius}")
+            raise ValueError("a ball has norm 1 or 2 and a positive radius")
 
     @property
     def dimension(self) -> int:
@@ -73,9 +75,9 @@ class Ball:
         away = [abs(v - c) for v, c in zip(x, self.centre, strict=True)]
         return sum(away) < self.radius if self.norm == 1 else dot(away, away) < self.radius**2
 
-    def never_positive(self, function: Sequence[Fraction]) -> bool:
+    def never_positive(self, function: Row) -> bool:
         """Whether ``a . x + t <= 0`` for all x of the ball: its support function."""
-        *a, t = function
+        *a, t = map(Fraction, function)
         at_centre = dot(a, self.centre) + t
         if self.norm == 1:
             return -at_centre >= self.radius * max(map(abs, a), default=0)
@@ -105,7 +107,7 @@ class Hull:
             return self.domain.contains_inside([Fraction(p, point[-1]) for p in point[:-1]])
         return all(value(row, point) > 0 for row in self.rows)
 
-    def never_positive(self, function: Sequence[Fraction]) -> bool:
+    def never_positive(self, function: Row) -> bool:
         """Whether a function that is not constant is proved to be ``<= 0`` on the domain.  For polytopes that is the
         business of their rows."""
         return isinstance(self.domain, Ball) and self.domain.never_positive(function)
@@ -116,19 +118,16 @@ def value(row: Row, point: Homogeneous) -> int:
     return sum(a * p for a, p in zip(row, point, strict=True))
 
 
-def hull_of(domain: Domain, multipliers: Sequence[tuple[int, Fraction]] = ()) -> Hull:
-    """The hull in which those functions of a polytope are 0 that have a multiplier.
+def hull_of(domain: Domain, weights: Mapping[int, int]) -> Hull:
+    """The hull in which those functions of a polytope are 0 that have a multiplier, by their numbers.
 
     Raises InvalidCertificate unless the multipliers prove that they are.
     """
     functions = domain.functions() if isinstance(domain, Polytope) else ()
-    numbers = [number for number, _ in multipliers]
-    if len(set(numbers)) != len(numbers) or not set(numbers) <= set(range(len(functions))) or any(
-            m <= 0 for _, m in multipliers):
+    if not weights.keys() <= set(range(len(functions))) or min(weights.values(), default=1) <= 0:
         raise InvalidCertificate("the multipliers of the equations are not positive, or not of functions of the domain")
-    weights = [m for _, m in multipliers]
-    equations = [functions[number] for number in numbers]
-    if any(dot(weights, column) for column in zip(*equations, strict=True)):
+    equations = [functions[number] for number in weights]
+    if any(sum(map(operator.mul, weights.values(), column)) for column in zip(*equations, strict=True)):
         raise InvalidCertificate("the multipliers do not prove that the equations hold on the domain")
     n = domain.dimension
     pivots = _reduced(equations, n)
@@ -139,17 +138,16 @@ def hull_of(domain: Domain, multipliers: Sequence[tuple[int, Fraction]] = ()) ->
     rows = [identity[i] if i in identity else [-pivots[i][j] for j in (*free, n)] for i in range(n + 1)]
     denominator = common_denominator([v for row in rows for v in row])
     table = fmpz_mat(n + 1, len(free) + 1, [int(v * denominator) for row in rows for v in row])
-    inside = [tuple(-dot(function, column) for column in zip(*rows, strict=True))
-              for number, function in enumerate(functions) if number not in numbers]
-    return Hull(domain, free, table, denominator, tuple(map(_integral, inside)))
+    others = [function for number, function in enumerate(functions) if number not in weights]
+    inside = fmpz_mat(len(others), n + 1, [v for function in others for v in function]) * table
+    return Hull(domain, free, table, denominator, tuple(primitive([-int(v) for v in row]) for row in inside.tolist()))
 
 
-def _reduced(equations: Sequence[Point], n: int) -> dict[int, Point]:
+def _reduced(equations: Sequence[Row], n: int) -> dict[int, Point]:
     """The reduced row echelon form, by pivot column."""
     if not equations:
         return {}
-    table, rank = fmpq_mat(len(equations), n + 1, [fmpq(v.numerator, v.denominator) for row in equations for v in row]
-                           ).rref()
+    table, rank = fmpq_mat(len(equations), n + 1, [v for row in equations for v in row]).rref()
     rows = [tuple(Fraction(int(v.p), int(v.q)) for v in row) for row in table.tolist()[:rank]]
     return {next(j for j, v in enumerate(row) if v): row for row in rows}
 

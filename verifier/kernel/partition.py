@@ -6,8 +6,8 @@ listed cell).  Everything here is in integers; nothing is rounded.
 
 Rule 1: nothing is believed but the network and the domain.  The proof's points, neighbours and multipliers only say
 where to look.
-Rule 2: cells are dealt with one by one; of those that are done, the pattern, the digest of the affine map and the
-pairs are kept.
+Rule 2: cells are dealt with one by one; of those that are done, the digest of the affine map and the pairs are kept.
+Frames stay bytes until an entry is needed, so that a check takes no more memory than a few times the frame.
 
 Why bases: a row g that does not bound a cell has its minimum at a vertex, and g is a nonnegative combination of the
 rows that meet there, plus a constant.  Naming the rows of a vertex costs a few bytes and serves all rows that have
@@ -19,7 +19,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import islice
 from typing import TypeVar
 
@@ -28,9 +27,17 @@ import numpy.typing as npt
 from flint import fmpq_mat, fmpz_mat
 
 from verifier.kernel.cell_maps import CellMaps, Homogeneous, Row, Signs, primitive
-from verifier.kernel.certificate import Fields, InvalidCertificate, parse_rational
+from verifier.kernel.certificate import (
+    MAX_BATCH,
+    MAX_LEAF_BYTES,
+    Fields,
+    InvalidCertificate,
+    parse_natural,
+    parse_point,
+    parse_weights,
+)
 from verifier.kernel.checker import _KEY, EXACT, Theorem
-from verifier.kernel.domain import Domain, Hull, hull_of, value
+from verifier.kernel.domain import Domain, Hull, Polytope, hull_of, value
 from verifier.kernel.network import Network
 from verifier.kernel.rational import common_denominator
 
@@ -62,15 +69,16 @@ def check_cells(network: Network, layers: int, domain: Domain, proof: Iterable[b
                 progress: Callable[[int, int], None] | None = None) -> Theorem:
     """What the frames of the proof (uncompressed) prove, as a theorem about :class:`Cells`.
 
-    ``progress(done, open)`` is told the numbers of cells.  Raises InvalidCertificate when they prove nothing.
+    ``progress(done, open)`` is told the numbers of cells, after each, and may raise.  Raises InvalidCertificate when
+    the frames prove nothing.
     """
     frames = iter(proof)
     try:
         machine = PartitionMachine(network, layers, domain, next(frames, b""))
         for frame in frames:
-            machine.batch(frame)
-            if progress is not None:
-                progress(machine.done, machine.count - machine.done)
+            for done in machine.batch(frame):
+                if progress is not None:
+                    progress(done, machine.count - done)
         claim = machine.claim()
     except MemoryError as error:
         raise InvalidCertificate("the proof needs more memory than there is") from error
@@ -90,19 +98,20 @@ class PartitionMachine:
             raise InvalidCertificate(f"a partition's head needs a number of cells up to {MOST_CELLS}, and whether they "
                                      "are all")
         self.count, self.complete = numbers[0], bool(numbers[1])
-        self.hull = hull_of(domain, _weights(fields.text()))
+        most = 2 * domain.dimension + len(domain.rows) if isinstance(domain, Polytope) else 0
+        self.hull = hull_of(domain, parse_weights(fields.text(MAX_LEAF_BYTES), most))
         self.phases = [layer.has_phase for layer in kept]
         self.units = int(sum(mask.sum() for mask in self.phases))
         self.width = (self.units + 7) // 8
-        packed = fields.field()
-        if len(packed) != self.count * self.width or (self.count > 1 and not self.width) or not fields.finished:
-            raise InvalidCertificate(f"{self.count} patterns of {self.units} units do not fit {len(packed)} bytes")
-        starts = range(0, self.count * self.width, self.width) if self.width else (0,)
-        self.patterns = [int.from_bytes(packed[i:i + self.width], "big") for i in starts]
-        if any(p & ((1 << 8 * self.width - self.units) - 1) for p in self.patterns):
-            raise InvalidCertificate("a pattern has stray bits")
-        if len(set(self.patterns)) != self.count:
-            raise InvalidCertificate("two cells have the same pattern")
+        self.packed = fields.field()
+        if len(self.packed) != self.count * self.width or (self.count > 1 and not self.width) or not fields.finished:
+            raise InvalidCertificate(f"{self.count} patterns of {self.units} units do not fit {len(self.packed)} bytes")
+        if self.width:
+            last = np.frombuffer(self.packed, dtype=np.uint8)[self.width - 1::self.width]
+            if (last & ((1 << 8 * self.width - self.units) - 1)).any():
+                raise InvalidCertificate("a pattern has stray bits")
+            if len(np.unique(np.frombuffer(self.packed, dtype=f"S{self.width}"))) != self.count:
+                raise InvalidCertificate("two cells have the same pattern")
         self.network, self.layers = network, layers
         self.maps = CellMaps(kept, self.hull.table, self.hull.denominator)
         self.map_of: list[bytes] = []
@@ -114,15 +123,21 @@ class PartitionMachine:
         """The number of cells that were checked."""
         return len(self.map_of)
 
-    def batch(self, frame: bytes) -> None:
-        """Check the cells of one frame."""
+    def pattern(self, number: int) -> int:
+        """The pattern of a cell as bits, the first unit highest."""
+        return int.from_bytes(self.packed[number * self.width:(number + 1) * self.width], "big")
+
+    def batch(self, frame: bytes) -> Iterator[int]:
+        """Check the cells of one frame, one by one; yields the number of those that were checked."""
         fields = Fields(frame)
-        head = fields.array("<u4").tolist()
-        if len(head) != 1 or not 0 < head[0] <= self.count - self.done:
-            raise InvalidCertificate(f"a batch has the number of its cells, from 1 to {self.count - self.done}")
+        head, most = fields.field(), min(self.count - self.done, MAX_BATCH)
+        cells = int.from_bytes(head, "little")
+        if len(head) != 4 or not 0 < cells <= most:
+            raise InvalidCertificate(f"a batch has the number of its cells, from 1 to {most}")
         entries = _Entries(fields)
-        for _ in range(head[0]):
+        for _ in range(cells):
             self._check_cell(entries)
+            yield self.done
         if not entries.is_empty() or not fields.finished:
             raise InvalidCertificate("a batch has more entries than its cells need")
 
@@ -132,11 +147,12 @@ class PartitionMachine:
             raise InvalidCertificate(f"the proof ends after {self.done} of {self.count} cells")
         maps = len(set(self.map_of))
         linear = (self._classes(self.pairs), self._classes(self.joins)) if self.complete else (maps, None)
-        return Cells(self.network, self.layers, self.hull.domain, tuple(map(self._signs, self.patterns)), self.complete,
-                     maps, linear)
+        return Cells(self.network, self.layers, self.hull.domain, tuple(map(self._signs, range(self.count))),
+                     self.complete, maps, linear)
 
-    def _signs(self, pattern: int) -> Signs:
-        bits = np.unpackbits(np.frombuffer(pattern.to_bytes(self.width, "big"), dtype=np.uint8))[:self.units]
+    def _signs(self, number: int) -> Signs:
+        packed = np.frombuffer(self.packed, dtype=np.uint8)[number * self.width:(number + 1) * self.width]
+        bits = np.unpackbits(packed)[:self.units]
         phases: npt.NDArray[np.bool_] = np.concatenate(self.phases) if self.phases else np.zeros(0, dtype=np.bool_)
         signs = np.ones(len(phases), dtype=np.uint8)
         signs[phases] = bits
@@ -144,7 +160,7 @@ class PartitionMachine:
 
     def _check_cell(self, entries: _Entries) -> None:
         number = self.done
-        signs = self._signs(self.patterns[number])
+        signs = self._signs(number)
         point = self._point(_take(entries.points, 1)[0])
         if not self.hull.contains_inside(point):
             raise InvalidCertificate(f"cell {number}: its point is not inside the domain")
@@ -191,14 +207,15 @@ class PartitionMachine:
             if how <= FACET:
                 (other,) = _take(entries.neighbours, 1)
                 if other >= self.count or other == number or (
-                        (self.patterns[number] ^ self.patterns[other]) & ~(own | zeros)):
+                        (self.pattern(number) ^ self.pattern(other)) & ~(own | zeros)):
                     raise InvalidCertificate(f"cell {number}: cell {other} cannot lie across its row {g}")
                 self.pairs.append((number, other))
                 if how == FACET:
                     self._check_facet(number, list(units), g, self._point(_take(entries.joins, 1)[0]))
                     self.joins.append((number, other))
             elif how == MULTIPLIERS:
-                if not multipliers_refute(self.hull, rows, g, _weights(_take(entries.multipliers, 1)[0])):
+                scale, _, line = _take(entries.multipliers, 1)[0].partition(" ")
+                if not multipliers_refute(self.hull, rows, g, parse_weights(line, len(rows)), parse_natural(scale)):
                     raise InvalidCertificate(f"cell {number}: the multipliers of row {g} prove nothing")
             else:
                 on_basis.setdefault(how - BASES, []).append(g)
@@ -219,9 +236,7 @@ class PartitionMachine:
             raise InvalidCertificate(f"cell {number}: the facet point of row {g} is none")
 
     def _point(self, line: str) -> Homogeneous:
-        found = _rationals(line.split(" ") if line else [])
-        if len(found) != len(self.hull.free):
-            raise InvalidCertificate(f"a point needs {len(self.hull.free)} coordinates, received {len(found)}")
+        found = parse_point(line, len(self.hull.free))
         scale = common_denominator(found)
         return (*(v.numerator * (scale // v.denominator) for v in found), scale)
 
@@ -240,12 +255,12 @@ class PartitionMachine:
         return sum(i == j for i, j in enumerate(leader))
 
 
-def multipliers_refute(hull: Hull, rows: Sequence[Row], g: int, given: Sequence[tuple[int, Fraction]]) -> bool:
-    """Whether multipliers of some rows prove that row g does not bound the cell (CERTIFICATE.md, section 11)."""
-    weights = dict(given)
-    if len(weights) != len(given) or max(weights, default=0) >= len(rows) or min(weights.values(), default=0) < 0:
+def multipliers_refute(hull: Hull, rows: Sequence[Row], g: int, weights: dict[int, int], scale: int) -> bool:
+    """Whether multipliers ``w / scale`` of some rows prove that row g does not bound the cell (CERTIFICATE.md, section
+    11)."""
+    if scale <= 0 or max(weights, default=0) >= len(rows):
         return False
-    f = [sum((w * rows[i][j] for i, w in weights.items()), Fraction(-v)) for j, v in enumerate(rows[g])]
+    f = tuple(sum((w * rows[i][j] for i, w in weights.items()), -scale * v) for j, v in enumerate(rows[g]))
     if any(f[:-1]):
         return hull.never_positive(f)
     return f[-1] < 0 or (f[-1] == 0 and any(w > 0 for i, w in weights.items() if i != g))
@@ -276,11 +291,10 @@ class _Entries:
     """The fields of a batch, from which entries are taken one after another."""
 
     def __init__(self, fields: Fields) -> None:
-        self.points = iter(_lines(fields.text()))
-        self.how: Iterator[int] = iter(fields.array("<u4").tolist())
-        self.neighbours: Iterator[int] = iter(fields.array("<u4").tolist())
-        self.joins, self.multipliers = iter(_lines(fields.text())), iter(_lines(fields.text()))
-        self.bases: Iterator[int] = iter(fields.array("<u4").tolist())
+        self.points = fields.lines(MAX_LEAF_BYTES)
+        self.how, self.neighbours = (map(int, fields.array("<u4")) for _ in range(2))
+        self.joins, self.multipliers = (fields.lines(MAX_LEAF_BYTES) for _ in range(2))
+        self.bases = map(int, fields.array("<u4"))
 
     def is_empty(self) -> bool:
         """Whether nothing is left (asked once: it takes)."""
@@ -292,26 +306,3 @@ def _take(entries: Iterator[T], count: int) -> list[T]:
     if len(taken) != count:
         raise InvalidCertificate("a batch has fewer entries than its cells need")
     return taken
-
-
-def _lines(text: str) -> list[str]:
-    *lines, rest = text.split("\n")
-    if rest:
-        raise InvalidCertificate("a line of a proof has no end")
-    return lines
-
-
-def _rationals(words: Sequence[str]) -> list[Fraction]:
-    try:
-        return [parse_rational(word) for word in words]
-    except ValueError as error:
-        raise InvalidCertificate("a rational of a proof is malformed") from error
-
-
-def _weights(text: str) -> list[tuple[int, Fraction]]:
-    """``NUMBER:RATIONAL`` separated by spaces."""
-    pairs = [word.partition(":") for word in text.split(" ") if word]
-    numbers = _rationals([number for number, _, _ in pairs])
-    if any(v < 0 or v.denominator != 1 for v in numbers):
-        raise InvalidCertificate("the number of a row is malformed")
-    return list(zip(map(int, numbers), _rationals([weight for _, _, weight in pairs]), strict=True))

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from verifier.kernel.checker import NoPoint, Theorem
+from verifier.kernel.domain import Domain, Polytope
 from verifier.kernel.partition import Cells
 
 
@@ -34,13 +35,16 @@ class Counted(Enum):
 @dataclass(frozen=True)
 class ProvedCells:
     """The number is from ``lower`` to ``upper`` (None: no upper bound is proved); ``claims`` say which cells they are,
-    one claim for each piece that is not empty."""
+    one claim for each piece that is not empty.  ``pieces`` are all of the domain, and the cells are those of the first
+    ``layers`` layers."""
 
     counted: Counted
     lower: int
     upper: int | None
     claims: tuple[Cells, ...]
     arithmetic: str
+    layers: int
+    pieces: tuple[Domain, ...]
 
     @property
     def is_exact(self) -> bool:
@@ -48,13 +52,21 @@ class ProvedCells:
         return self.lower == self.upper
 
 
-def conclude_cells(counted: Counted, theorems: Sequence[Theorem]) -> ProvedCells:
+def conclude_cells(counted: Counted, layers: int, pieces: Sequence[Domain], theorems: Sequence[Theorem]) -> ProvedCells:
     """What the theorems, one for each piece, say of the number.  Raises ValueError when they say nothing."""
     claims = tuple(theorem.claim for theorem in theorems if isinstance(theorem.claim, Cells))
     if len(claims) + sum(isinstance(theorem.claim, NoPoint) for theorem in theorems) != len(theorems) or not theorems:
         raise ValueError("a number of cells needs a theorem about cells, or about an empty piece, for each piece")
     if counted is not Counted.REACH and len(theorems) != 1:
         raise ValueError("regions are counted over one piece")
+    for piece, theorem in zip(pieces, theorems, strict=True):
+        claim = theorem.claim
+        if isinstance(claim, Cells):
+            fits = claim.layers == layers and claim.domain == piece
+        else:
+            fits = isinstance(claim, NoPoint) and isinstance(piece, Polytope) and claim.query.domain == piece.box
+        if not fits:
+            raise ValueError("the theorems speak of other layers or of another domain")
     lower, upper = 0, 0
     unbounded = False
     for claim in claims:
@@ -64,4 +76,4 @@ def conclude_cells(counted: Counted, theorems: Sequence[Theorem]) -> ProvedCells
         unbounded |= high is None or not claim.complete
         lower, upper = lower + low, upper + (high or 0)
     return ProvedCells(counted, lower, None if unbounded else upper, claims,
-                       " and ".join(sorted({theorem.arithmetic for theorem in theorems})))
+                       " and ".join(sorted({theorem.arithmetic for theorem in theorems})), layers, tuple(pieces))
