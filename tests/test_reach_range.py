@@ -145,9 +145,10 @@ def test_reach_of_an_unbounded_set_after_a_layer(capsys):
 
 
 def test_reach_out_of_time_writes_nothing(capsys):
-    code, lines, _ = run(capsys, "reach", str(MODELS / "advisory.onnx"), "--box", "-1:1", "--timeout", "0.000001",
-                         "--output", "set.json")
+    code, lines, err = run(capsys, "reach", str(MODELS / "advisory.onnx"), "--box", "-1:1", "--timeout", "0.000001",
+                           "--output", "set.json")
     assert (code, lines[0]) == (3, "unknown")
+    assert "set.json: not written, the set is not finished" in err
     assert not Path("set.json").exists()
 
 

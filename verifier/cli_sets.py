@@ -19,6 +19,7 @@ from verifier.console import (
     all_of,
     axes_option,
     common_options,
+    complain,
     exact_option,
     jobs_option,
     processes,
@@ -133,14 +134,23 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
         if found.finished:
             _draw(found, plot, plot_inputs, drawn, letter)
     files = {"output": output, "plot": plot, "plot of inputs": plot_inputs, "certificate": certificate}
-    written = files if found.finished else {}
-    facts |= {name: str(path) for name, path in written.items() if path is not None}
+    facts |= _written(files, found.finished)
     seconds = time.monotonic() - started
     if as_json:
         say_json(reach_json(found, {**facts, "digest": network.network.digest, "seconds": seconds}))
     else:
         say(reach_text(found, letter, {**facts, "time": f"{seconds:.2f} s"}))
     return HOLDS if found.finished and "merge" not in facts else UNKNOWN
+
+
+def _written(files: dict[str, Path | None], finished: bool) -> dict[str, str]:
+    """The files that were asked for, as facts; when the work is not finished none was written, and that is told."""
+    asked = {name: str(path) for name, path in files.items() if path is not None}
+    if finished:
+        return asked
+    for path in asked.values():
+        complain(f"{path}: not written, the set is not finished")
+    return {}
 
 
 def _read_set(path: Path) -> UnionOfPolyhedra:
@@ -195,6 +205,7 @@ class AllCounterexamples:
     def compute(self, verdict: Verdict, timeout: float | None, executor: MapExecutor | None,
                 as_json: bool) -> dict[str, Any]:
         """Find the set of a decided property, within a time limit in seconds, and write the files; what to tell."""
+        from verifier.formats.witness import counted  # noqa: PLC0415
         from verifier.geometry.union_json import to_json  # noqa: PLC0415
         from verifier.plot import Marks, draw_set  # noqa: PLC0415
         from verifier.preimages import counterexamples  # noqa: PLC0415
@@ -212,13 +223,12 @@ class AllCounterexamples:
         if found.finished and self._plot is not None:
             point = None if verdict.witness is None else verdict.witness.x
             draw_set(found.union, self._plot, self._axes, Marks(counterexample=point, names=dict(enumerate(names))))
-        written = {"output": self._output, "plot": self._plot} if found.finished else {}
-        paths = {name: str(path) for name, path in written.items() if path is not None}
+        paths = _written({"output": self._output, "plot": self._plot}, found.finished)
         share = {} if verdict.witness is None else share_facts(found, time_left(timeout, started), as_json)
         if as_json:
             return {"counterexamples": {"finished": found.finished, "parts": len(found.union.parts),
                                         "cells": found.cells, **share, **paths}}
-        parts = f"{len(found.union.parts):,} parts, in {found.cells:,} cells"
+        parts = f"{counted(len(found.union.parts), 'part')}, in {counted(found.cells, 'cell')}"
         late = "" if found.finished else "unfinished, the time limit was reached: "
         return {"all counterexamples": late + parts, **share, **paths}
 

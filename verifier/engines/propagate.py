@@ -227,8 +227,7 @@ class Propagation:
         if representation not in ("vertices", "lp"):
             raise ValueError(f'a representation is "auto", "vertices" or "lp", received {representation!r}')
         if representation == "vertices" and not bounded:
-            raise ValueError("an unbounded domain has no representation by vertices: give every input two bounds, "
-                             'or use representation="lp"')
+            raise ValueError("an unbounded domain has no representation by vertices: give every input two bounds")
         self.representation = representation
         self.splitting = region.splitting
         self.maps = ExactMaps(region.kept, self.chart)

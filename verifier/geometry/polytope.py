@@ -298,7 +298,8 @@ class Polyhedron:
 
     def _require_bounded(self) -> None:
         if not self.is_bounded():
-            raise ValueError(f"an unbounded set has no volume; it goes on along {self.direction()}")
+            raise ValueError("an unbounded set has no volume; it goes on along "
+                             f"({', '.join(map(str, self.direction() or ()))})")
 
     # --- two sets ----------------------------------------------------------------------------------------------------
 

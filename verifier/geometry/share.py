@@ -32,7 +32,8 @@ def share(groups: Sequence[Sequence[Polyhedron]], whole: Sequence[Polyhedron], d
     solid = [piece for piece in whole if piece.dimension == dimension]
     for piece in solid:
         if not piece.is_bounded():
-            raise ValueError(f"an unbounded set has no volume; it goes on along {piece.direction()}")
+            raise ValueError("an unbounded set has no volume; it goes on along "
+                             f"({', '.join(map(str, piece.direction() or ()))})")
     spans = [_directions(piece) for piece in solid]
     if any(span != spans[0] for span in spans):
         raise ValueError("the parts of the set lie in different directions, so their volumes cannot be compared")

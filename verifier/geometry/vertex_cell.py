@@ -81,8 +81,7 @@ def domain_cell(chart: Chart) -> VertexCell:
     Raises ValueError when the domain is unbounded (a coordinate without two bounds).
     """
     if not all(chart.bounded):
-        raise ValueError("an unbounded domain has no representation by vertices: give every input two bounds, "
-                         'or use representation="lp"')
+        raise ValueError("an unbounded domain has no representation by vertices: give every input two bounds")
     cell = VertexCell.cube(chart.dimension)
     names = {_cube_row(chart.dimension, h): h for h in range(2 * chart.dimension)}
     number = {names[row]: f for f, row in enumerate(chart.rows) if row in names}
