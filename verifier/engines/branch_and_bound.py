@@ -139,7 +139,7 @@ class BranchAndBound:
         self.few_units = phases if walk else few_units
         self.few_linear = 0 if walk or self.by_units else FEW_UNITS  # open units up to which no relaxation is tried
         self.total_depth = min(varying, 8) * (varying + 3)
-        self.batch = 16 if self.by_units else 128  # branches a step
+        self.batch = 16 if self.by_units else 256  # branches a step
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # infinities guide worse, and prove nothing
     def expand(self, batch: SearchBatch, deadline: float | None = None) -> Expansion:
