@@ -19,20 +19,22 @@ from tests.engines.test_propagate import cube, modular, one_layer
 from tests.strategies import random_box, random_network
 from verifier import cli
 from verifier.api import Progress, check
-from verifier.certificates import ProvedRanges, partition_proof, piece_proof, polytope_of, query_of, write_cells
+from verifier.certificates import ProvedRanges, partition_proof, piece_proof, polytope_of, write_cells
 from verifier.engines.partition_frames import CellProof, encode_batch, encode_head
 from verifier.engines.propagate import Propagation, Region
+from verifier.engines.subtrees import search
 from verifier.formats.domains import domain_of
 from verifier.formats.errors import InputError
 from verifier.formats.expression import LinearExpression
 from verifier.formats.vnnlib import Property, parse_property
-from verifier.kernel.certificate import MAGIC, InvalidCertificate, decompress
+from verifier.kernel.certificate import MAGIC, InvalidCertificate, decompress, unpack
+from verifier.kernel.checker import NoPoint, check_no_point
 from verifier.kernel.domain import Ball, Polytope
 from verifier.kernel.network import Network
 from verifier.kernel.partition import FACET, MULTIPLIERS, NEIGHBOUR
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.query import Query
-from verifier.properties.cells import Counted, ProvedCells, conclude_cells
+from verifier.properties.cells import Counted, ProvedCells, conclude_cells, query_of
 from verifier.properties.safety import Outcome, Verdict
 from verifier.report_scope import domain_text
 from verifier.sets import output_range, reach
@@ -491,3 +493,15 @@ def test_objectives_of_certificates_are_short() -> None:
         output_range(ABSOLUTE, cube(1), [long], certificate=io.BytesIO())
     header, proofs = taken_apart(range_certificate(ABSOLUTE, cube(1))[0])
     assert "at most 100000 characters" in messages_of(changed(header, [*RANGE, "text"], long), proofs, ABSOLUTE)
+
+
+def test_a_piece_is_not_empty_because_another_question_has_no_point() -> None:
+    network = Network.from_arrays(weights=[[[1], [-1]], [[1, 1]]], biases=[[0, 0], [0]])
+    box = Box.from_bounds([-1], [1])
+    negative = Query(network, box, ((HalfSpace((F(0), F(1)), F(0), strict=True),),))  # |x| < 0
+    theorem = check_no_point(NoPoint(negative), map(unpack, search(negative).blocks))
+    with pytest.raises(ValueError, match="another domain"):
+        conclude_cells(Counted.REACH, 2, [Polytope(box)], [theorem])
+    beyond = Polytope(box, (HalfSpace((F(1),), F(-2)),))  # x <= -2
+    theorem = check_no_point(NoPoint(query_of(network, beyond)), map(unpack, search(query_of(network, beyond)).blocks))
+    assert conclude_cells(Counted.REACH, 2, [beyond], [theorem]).upper == 0

@@ -32,11 +32,12 @@ MAY_IMPORT = {
     "geometry": {"kernel", "solvers", "geometry"},
     "engines": {"kernel", "solvers", "geometry", "engines"},
     "certificates": CORE | {"verifier"},
-    "api": CORE | {"certificates", "verifier"},
-    "sets": CORE | {"certificates", "verifier"},
+    "time_limits": set[str](),
+    "api": CORE | {"certificates", "time_limits", "verifier"},
+    "sets": CORE | {"certificates", "time_limits", "verifier"},
     "preimages": CORE | {"verifier", "sets"},
     "counting": CORE | {"certificates", "verifier"},
-    "radius": CORE | {"verifier"},
+    "radius": CORE | {"time_limits", "verifier"},
 }
 """Layers by what they may import of ours; ``verifier`` is the package itself, that is its version.  All that is not
 listed is the front, which may import everything."""
@@ -49,6 +50,7 @@ THIRD_PARTY = {
     "geometry": {"numpy", "flint"},
     "engines": {"numpy", "flint"},
     "certificates": set[str](),
+    "time_limits": set[str](),
     "api": set[str](),
     "sets": set[str](),
     "preimages": set[str](),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import time
 from dataclasses import replace
 from fractions import Fraction as F
 from pathlib import Path
@@ -25,7 +26,7 @@ from verifier.kernel.query import Query
 from verifier.kernel.rational import Matrix
 from verifier.properties.radius import Norm, changes, conclude, distance, within
 from verifier.properties.safety import Outcome
-from verifier.radius import robustness_radius
+from verifier.radius import OUT_OF_TIME, robustness_radius
 from verifier.solvers.projection import nearest_l2
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -240,3 +241,21 @@ def test_wrong_calls(options, message):
         robustness_radius(IDENTITY, (2, 1), **options)
     with pytest.raises(InputError, match="coordinates"):
         robustness_radius(IDENTITY, (2,), label=0)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_radius_whose_proof_is_not_checked_in_time_is_an_interval(monkeypatch, label):
+    run = NearestSearch.run
+
+    def late(search):
+        found = run(search)
+        monkeypatch.setattr(time, "time", lambda: float("inf"))
+        return found
+
+    monkeypatch.setattr(NearestSearch, "run", late)
+    far = Network.from_arrays(weights=[[[1, 0], [0, 1]]], biases=[[0, 0] if label == 0 else [0, 10]])
+    found = robustness_radius(far, (2, 1), label=label, timeout=1000, domain=cube(2, 3))
+    if label == 0:  # the tie is at distance 1/2
+        assert (found.lower, found.upper, found.reason) == (0, F(1, 2), OUT_OF_TIME)
+    else:  # there is none
+        assert (found.lower, found.upper, found.infinite, found.reason) == (0, None, False, OUT_OF_TIME)

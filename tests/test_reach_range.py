@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from fractions import Fraction as F
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.engines.test_propagate import cube, modular
 from tests.geometry.test_union import E1, E2
 from tests.strategies import random_box, random_network, random_point
 from verifier import cli
+from verifier.engines import optimum
 from verifier.formats.domains import domain_of, parse_box
 from verifier.formats.errors import InputError
 from verifier.formats.expression import parse_expression
@@ -25,7 +27,8 @@ from verifier.geometry.union_json import from_json
 from verifier.kernel.network import Layer, Network
 from verifier.kernel.polyhedron import Box
 from verifier.kernel.rational import Matrix
-from verifier.sets import output_range, reach
+from verifier.properties.output_range import Kind
+from verifier.sets import OUT_OF_TIME, output_range, reach
 
 MODELS = Path(__file__).parents[1] / "models"
 ABSOLUTE = Network.from_arrays(weights=[[[1], [-1]], [[1, 1]]], biases=[[0, 0], [0]])
@@ -257,3 +260,18 @@ def test_the_domain_of_a_property_is_what_it_says_of_inputs():
     assert piece.disjuncts == ((),)
     with pytest.raises(InputError, match="contradict each other"):
         domain_of(parse_property(text + "(assert (>= X_0 3))"), ABSOLUTE)
+
+
+def test_a_range_whose_proof_is_not_checked_in_time_is_none(monkeypatch):
+    maximise = optimum.maximise
+
+    def late(*arguments, **options):
+        found = maximise(*arguments, **{**options, "deadline": None})
+        monkeypatch.setattr(time, "time", lambda: float("inf"))
+        return found
+
+    monkeypatch.setattr(optimum, "maximise", late)
+    network = Network.from_arrays(weights=[[[1], [-1]], [[1, 1]]], biases=[[0, 0], [0]])
+    (found,) = output_range(network, Box.from_bounds([-1], [1]), timeout=1000)
+    for end, value in ((found.minimum, 0), (found.maximum, 1)):
+        assert (end.kind, end.value, end.reason) == (Kind.UNKNOWN, value, OUT_OF_TIME)

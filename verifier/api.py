@@ -14,12 +14,12 @@ from typing import Any, BinaryIO, cast
 
 from verifier import __version__
 from verifier.certificates import ProvedRanges, check_sets, files_of, require_same, short
-from verifier.engines.subtrees import MapExecutor, SearchResult, search
+from verifier.engines.executor import MapExecutor
+from verifier.engines.subtrees import SearchResult, search
 from verifier.formats.errors import InputError
-from verifier.formats.onnx import LoadedNetwork
+from verifier.formats.onnx import LoadedNetwork, plain_network
 from verifier.formats.vnnlib import Property
 from verifier.kernel.certificate import (
-    Block,
     CertificateReader,
     CertificateWriter,
     InvalidCertificate,
@@ -32,6 +32,7 @@ from verifier.kernel.query import Query
 from verifier.kernel.rational import Point, to_text
 from verifier.properties.cells import ProvedCells
 from verifier.properties.safety import Outcome, Statistics, Verdict, conclude
+from verifier.time_limits import Late, in_time, until
 
 __all__ = ["MapExecutor", "Progress", "check", "verify"]
 
@@ -94,12 +95,12 @@ def verify(network: LoadedNetwork | Network, property: Property | Sequence[Query
                 if not result.finished:
                     reason = why_not
                     break
-                theorems.append(check_no_point(NoPoint(query), _until(deadline, map(unpack, result.blocks)), exact))
+                theorems.append(check_no_point(NoPoint(query), until(deadline, map(unpack, result.blocks)), exact))
                 proofs.append(result.blocks)
             except InvalidCertificate as error:
                 reason = f"the search's proof was not accepted by the check ({error})"
                 break
-            except _LateCheck:
+            except Late:
                 reason = "the time limit was reached while the search's proof was checked"
                 break
             finally:
@@ -132,7 +133,7 @@ def check(certificate: BinaryIO, network: LoadedNetwork | Network,
         told = _timed(progress, deadline)
     try:
         proved = _check(certificate, network, property, exact, told)
-    except _LateCheck:
+    except Late:
         proved = Verdict(Outcome.UNKNOWN, TIME_LIMIT)
     if isinstance(proved, Verdict):
         done = replace(proved.statistics, check_seconds=time.process_time() - clock)
@@ -173,10 +174,6 @@ def _check(certificate: BinaryIO, network: LoadedNetwork | Network, property: Pr
     return replace(verdict, statistics=Statistics(boxes=done))
 
 
-class _LateCheck(Exception):
-    """The deadline passed before a proof was checked."""
-
-
 class _TimedStream:
     """A stream that is read only as long as there is time; a check reads its proof step by step."""
 
@@ -185,28 +182,18 @@ class _TimedStream:
         self._deadline = deadline
 
     def read(self, size: int = -1) -> bytes:
-        """As the stream's.  Raises _LateCheck."""
-        if time.time() > self._deadline:
-            raise _LateCheck
+        """As the stream's.  Raises Late."""
+        in_time(self._deadline)
         return self._stream.read(size)
 
 
 def _timed(progress: Callable[[Progress], None] | None, deadline: float) -> Callable[[Progress], None]:
-    """Progress that is told only as long as there is time: one frame may take long.  Raises _LateCheck."""
+    """Progress that is told only as long as there is time: one frame may take long.  Raises Late."""
     def told(state: Progress) -> None:
-        if time.time() > deadline:
-            raise _LateCheck
+        in_time(deadline)
         if progress is not None:
             progress(state)
     return told
-
-
-def _until(deadline: float | None, blocks: Iterable[Block]) -> Iterator[Block]:
-    """The blocks, as long as there is time.  Raises _LateCheck."""
-    for block in blocks:
-        if deadline is not None and time.time() > deadline:
-            raise _LateCheck
-        yield block
 
 
 @dataclass(frozen=True)
@@ -221,7 +208,7 @@ class _Subject:
     @classmethod
     def of(cls, network: LoadedNetwork | Network, property: Property | Sequence[Query]) -> _Subject:
         files = files_of(network, property)
-        plain = network if isinstance(network, Network) else network.network
+        plain = plain_network(network)
         if isinstance(property, Property):
             return cls(plain, property.queries(plain), files, property.contradictory)
         queries = tuple(property)

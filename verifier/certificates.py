@@ -16,7 +16,7 @@ from verifier import __version__
 from verifier.formats.domains import domain_of, input_rows
 from verifier.formats.errors import InputError
 from verifier.formats.expression import LinearExpression, parse_expression
-from verifier.formats.onnx import LoadedNetwork
+from verifier.formats.onnx import LoadedNetwork, plain_network
 from verifier.formats.vnnlib import Property
 from verifier.kernel.certificate import (
     CertificateReader,
@@ -33,7 +33,7 @@ from verifier.kernel.partition import check_cells
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.query import Query
 from verifier.kernel.rational import Point, to_text
-from verifier.properties.cells import Counted, ProvedCells, conclude_cells
+from verifier.properties.cells import Counted, ProvedCells, conclude_cells, query_of
 from verifier.properties.output_range import (
     Extremum,
     Kind,
@@ -168,7 +168,7 @@ def files_of(network: LoadedNetwork | Network, given: object) -> dict[str, Any]:
 
 
 def _header(verdict: str, network: LoadedNetwork | Network, given: object, options: dict[str, Any]) -> dict[str, Any]:
-    return {"verdict": verdict, "network": _plain(network).digest, "files": files_of(network, given),
+    return {"verdict": verdict, "network": plain_network(network).digest, "files": files_of(network, given),
             "options": options, "tool": f"relu-verifier {__version__}"}
 
 
@@ -207,12 +207,6 @@ def polytope_of(piece: Query) -> Polytope:
     return Polytope(piece.domain, input_rows(piece))
 
 
-def query_of(network: Network, piece: Polytope) -> Query:
-    """The query whose points are those of the polytope."""
-    outputs = (Fraction(0),) * network.outputs
-    return Query(network, piece.box, (tuple(HalfSpace(row.normal + outputs, row.offset) for row in piece.rows),))
-
-
 # --- checking --------------------------------------------------------------------------------------------------------
 
 
@@ -224,7 +218,7 @@ def check_sets(reader: CertificateReader, network: LoadedNetwork | Network, give
     """
     header = reader.header
     files = header.get("files")
-    plain = _plain(network)
+    plain = plain_network(network)
     if given is None and isinstance(files, dict) and "property" in files:
         raise InputError("this certificate speaks of a property: name its file after the network's")
     require_same(header, {"network": plain.digest, "files": files_of(network, given)})
@@ -362,10 +356,6 @@ def _read_piece(data: object, network: Network) -> tuple[Domain, bool]:
     except ValueError as error:
         raise InvalidCertificate(f"a piece of the domain is malformed: {_cut(str(error))}") from error
     return domain, empty
-
-
-def _plain(network: LoadedNetwork | Network) -> Network:
-    return network if isinstance(network, Network) else network.network
 
 
 def _list(data: dict[str, Any], key: str) -> list[Any]:

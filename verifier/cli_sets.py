@@ -36,7 +36,7 @@ from verifier.progress import Bar
 
 if TYPE_CHECKING:
     from verifier.certificates import ProvedRanges
-    from verifier.engines.subtrees import MapExecutor
+    from verifier.engines.executor import MapExecutor
     from verifier.formats.onnx import LoadedNetwork
     from verifier.formats.vnnlib import Property
     from verifier.geometry.union import UnionOfPolyhedra

@@ -32,7 +32,7 @@ from verifier.ending import (
 from verifier.formats.errors import InputError
 
 if TYPE_CHECKING:
-    from verifier.engines.subtrees import MapExecutor
+    from verifier.engines.executor import MapExecutor
 
 __all__ = [
     "CONTRADICTED", "FAILED", "FILE", "HOLDS", "INTERRUPTED", "REJECTED", "UNKNOWN", "VIOLATED", "WRONG_USE", "all_of",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from verifier.formats.domains import domain_of, input_rows
 from verifier.formats.errors import InputError
-from verifier.formats.onnx import LoadedNetwork
+from verifier.formats.onnx import LoadedNetwork, plain_network
 from verifier.formats.vnnlib import Property
 from verifier.geometry.ball import Ball, Norm
 from verifier.geometry.chart import EmptyDomainError
@@ -28,8 +28,8 @@ from verifier.properties.cells import Counted, ProvedCells
 from verifier.properties.regions import RegionCount, RegionCounts, RegionKind, conclude
 
 if TYPE_CHECKING:
+    from verifier.engines.executor import MapExecutor
     from verifier.engines.linear_regions import AffineMaps
-    from verifier.engines.propagate import MapExecutor
     from verifier.engines.region_margins import Margins
     from verifier.engines.region_parts import RegionPart
     from verifier.engines.region_walk import Batch, Domain, RegionWalk
@@ -165,11 +165,6 @@ def convex_domain(network: Network, domain: RegionDomain) -> Domain:
     if any(row.strict for row in rows):
         raise InputError("a domain has half-spaces that are not strict, received a strict one")
     return domain if isinstance(domain, Ball) else Polytope(domain, rows)
-
-
-def plain_network(network: LoadedNetwork | Network) -> Network:
-    """The network itself."""
-    return network if isinstance(network, Network) else network.network
 
 
 def region_kind(kind: RegionKind | str) -> RegionKind:

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import groupby
 
-from verifier.engines.subtrees import MapExecutor
+from verifier.engines.executor import MapExecutor
 from verifier.formats.domains import input_rows, inputs_of
 from verifier.formats.errors import InputError
-from verifier.formats.onnx import LoadedNetwork
+from verifier.formats.onnx import LoadedNetwork, plain_network
 from verifier.formats.vnnlib import Property
 from verifier.geometry.polytope import Polyhedron
 from verifier.geometry.share import share
@@ -29,7 +29,7 @@ from verifier.geometry.union import UnionOfPolyhedra
 from verifier.kernel.network import Network
 from verifier.kernel.polyhedron import HalfSpace
 from verifier.kernel.query import Query
-from verifier.sets import Domain, pieces_of, plain_network
+from verifier.sets import Domain, pieces_of
 
 __all__ = ["InputSet", "counterexamples", "preimage"]
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from verifier.engines.nearest import Geometry, NearestPoint, NearestSearch, Proof
 from verifier.formats.errors import InputError
-from verifier.formats.onnx import LoadedNetwork
+from verifier.formats.onnx import LoadedNetwork, plain_network
 from verifier.formats.vnnlib import Property
 from verifier.kernel.branches import Mask
 from verifier.kernel.certificate import InvalidCertificate, unpack
@@ -25,6 +26,7 @@ from verifier.kernel.query import Query
 from verifier.kernel.rational import Point
 from verifier.properties import radius as theory
 from verifier.properties.radius import Norm, Radius, changes
+from verifier.time_limits import Late, until
 
 __all__ = ["Norm", "Radius", "robustness_radius"]
 
@@ -48,7 +50,7 @@ def robustness_radius(network: LoadedNetwork | Network, center: Sequence[Fractio
     ``solver`` for near points first (maximum norm and L1); no answer depends on it.  ``exact`` lets the check run on
     integers.  Raises InputError when the arguments do not fit.
     """
-    plain = network if isinstance(network, Network) else network.network
+    plain = plain_network(network)
     chosen = _norm(norm)
     if engine not in ENGINES:
         raise InputError(f"engine {engine!r} is not available for this question: choose from {', '.join(ENGINES)}")
@@ -63,13 +65,18 @@ def robustness_radius(network: LoadedNetwork | Network, center: Sequence[Fractio
     with _proposer(queries, middle, chosen, engine, solver, deadline) as propose:
         found = NearestSearch(queries, geometry, deadline, {"seed": seed, "compiled": compiled}, propose,
                               progress).run()
-    return _checked(queries, chosen, middle, found, exact)
+    try:
+        return _checked(queries, chosen, middle, found, exact, deadline)
+    except Late:  # the point is one; that nothing is nearer was not checked
+        found = replace(found, radius=Fraction(0), proofs=(), finished=False, never=False)
+        return _checked(queries, chosen, middle, found, exact, None)
 
 
-def _checked(queries: Sequence[Query], norm: Norm, center: Point, found: NearestPoint, exact: bool) -> Radius:
-    """What the checker lets be said of a proposal."""
+def _checked(queries: Sequence[Query], norm: Norm, center: Point, found: NearestPoint, exact: bool,
+             deadline: float | None) -> Radius:
+    """What the checker lets be said of a proposal.  Raises Late."""
     if found.never:
-        theorems = [_theorem(query, proof, exact) for query, proof in zip(queries, found.proofs, strict=True)]
+        theorems = [_theorem(query, proof, exact, deadline) for query, proof in zip(queries, found.proofs, strict=True)]
         accepted = [theorem for theorem in theorems if theorem is not None]
         if len(accepted) == len(queries):
             return theory.conclude_never(queries, norm, center, accepted)
@@ -86,7 +93,7 @@ def _checked(queries: Sequence[Query], norm: Norm, center: Point, found: Nearest
             continue
         proof = left.pop(0)
         part = theory.within(query, norm, center, radius, proof.directions)
-        theorem = None if part is None else _theorem(part, proof, exact)
+        theorem = None if part is None else _theorem(part, proof, exact, deadline)
         if theorem is None:
             radius, proved, reason = Fraction(0), [], NOT_ACCEPTED
             break
@@ -94,9 +101,9 @@ def _checked(queries: Sequence[Query], norm: Norm, center: Point, found: Nearest
     return theory.conclude(queries, norm, center, radius, proved, point, reason)
 
 
-def _theorem(query: Query, proof: Proof, exact: bool) -> Theorem | None:
+def _theorem(query: Query, proof: Proof, exact: bool, deadline: float | None) -> Theorem | None:
     try:
-        return check_no_point(NoPoint(query), map(unpack, proof.blocks), exact)
+        return check_no_point(NoPoint(query), until(deadline, map(unpack, proof.blocks)), exact)
     except InvalidCertificate:
         return None
 

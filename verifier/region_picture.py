@@ -17,8 +17,6 @@ from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.rational import Matrix
 from verifier.plot import Marks, Tile, draw_partition
 
-COLOURS = ("pattern", "map", "gradient")
-
 
 def draw_regions(network: Network, domain: Domain, path: Path, axes: tuple[int, int], fixed: Mapping[int, Fraction],
                  colour: str) -> None:

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from verifier.certificates import EndProof, empty_proof, partition_proof, write_cells, write_ranges
 from verifier.engines import optimum
-from verifier.engines.subtrees import MapExecutor, search
+from verifier.engines.executor import MapExecutor
+from verifier.engines.subtrees import search
 from verifier.formats.domains import domain_of, input_rows, whole_box
 from verifier.formats.errors import InputError
 from verifier.formats.expression import LinearExpression, parse_expression
-from verifier.formats.onnx import LoadedNetwork
+from verifier.formats.onnx import LoadedNetwork, plain_network
 from verifier.formats.vnnlib import Property
 from verifier.geometry.chart import EmptyDomainError, integral
 from verifier.geometry.homogeneous import Vector
@@ -42,6 +43,7 @@ from verifier.properties.output_range import (
     conclude_empty,
     conclude_unbounded,
 )
+from verifier.time_limits import Late, until
 
 if TYPE_CHECKING:
     from verifier.engines.reach import MappedCell
@@ -228,7 +230,11 @@ class _Task:
                 continue
             bound = answer.value if isinstance(answer, optimum.Maximum) else None
             query = domain if bound is None else better_than(domain, self.objective, bound)
-            theorem = self._proved(query, answer.blocks)
+            try:
+                theorem = self._proved(query, answer.blocks)
+            except Late:
+                reason = OUT_OF_TIME
+                continue
             if theorem is None:
                 reason = NOT_ACCEPTED
                 continue
@@ -249,9 +255,9 @@ class _Task:
                                 compiled=self.compiled, executor=self.executor)
 
     def _proved(self, query: Query, blocks: Sequence[bytes]) -> Theorem | None:
-        """What the checker makes of a proof: a theorem, or nothing."""
+        """What the checker makes of a proof: a theorem, or nothing.  Raises Late."""
         try:
-            return check_no_point(NoPoint(query), map(unpack, blocks), self.exact)
+            return check_no_point(NoPoint(query), until(self.deadline, map(unpack, blocks)), self.exact)
         except InvalidCertificate:
             return None
 
@@ -307,11 +313,6 @@ def _proposed_starts(domains: Sequence[Query], directions: Sequence[Point], solv
                 if point is not None:
                     starts[number][place] = point
     return starts
-
-
-def plain_network(network: LoadedNetwork | Network) -> Network:
-    """The network itself, without the file it was read from."""
-    return network if isinstance(network, Network) else network.network
 
 
 def pieces_of(network: Network, domain: Domain) -> tuple[Query, ...]:

@@ -25,8 +25,9 @@ from collections.abc import Callable
 from verifier.engines.branch_and_bound import Effort
 from verifier.engines.cell_points import Found, PointsOf
 from verifier.engines.cell_units import Harvest
+from verifier.engines.executor import MapExecutor
 from verifier.engines.propagate import Region
-from verifier.engines.subtrees import MapExecutor, SearchResult, search
+from verifier.engines.subtrees import SearchResult, search
 from verifier.geometry.chart import EmptyDomainError
 from verifier.kernel.query import Query
 

@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol
 
+from verifier.engines.executor import MapExecutor
 from verifier.engines.lp_cells import LpCell
 from verifier.engines.lp_walk import LpWalk, OpenRows
-from verifier.engines.propagate import Cell, MapExecutor, Propagation, Region, Representation
+from verifier.engines.propagate import Cell, Propagation, Region, Representation
 from verifier.geometry.traversal import FloatCells, OpenCell, Walk
 from verifier.kernel.branches import Indices
 

@@ -30,7 +30,8 @@ from verifier.engines.at_once import prove_at_once
 from verifier.engines.attack import climb
 from verifier.engines.branch_and_bound import Effort
 from verifier.engines.exact_leaf import pattern_at, piece
-from verifier.engines.subtrees import MapExecutor, search
+from verifier.engines.executor import MapExecutor
+from verifier.engines.subtrees import search
 from verifier.kernel.bounds import FloatBounds
 from verifier.kernel.branches import Mask
 from verifier.kernel.network import Network

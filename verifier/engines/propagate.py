@@ -26,14 +26,15 @@ there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache, partial
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 import numpy as np
 
+from verifier.engines.executor import MapExecutor
 from verifier.engines.lp_cells import LpCell
 from verifier.engines.lp_walk import LpWalk, OpenRows
 from verifier.geometry.chart import Chart, DomainFacet, Homogeneous, Row, chart_of
@@ -63,13 +64,6 @@ class UnitFacet(NamedTuple):
 
 
 Facet = DomainFacet | UnitFacet
-
-
-class MapExecutor(Protocol):
-    """Anything with the ``map`` of ``concurrent.futures.Executor``: results in order, units pure and picklable."""
-
-    def map(self, function: Callable[[Any], Any], iterable: Iterable[Any], /) -> Iterator[Any]:
-        """Results of ``function`` in the order of ``iterable``."""
 
 
 @dataclass(frozen=True)

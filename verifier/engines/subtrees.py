@@ -19,15 +19,16 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from verifier.engines.at_once import prove_at_once
 from verifier.engines.attack import descend
 from verifier.engines.branch_and_bound import FEW_UNITS, BranchAndBound, Effort, OutOfTime, SearchBatch
+from verifier.engines.executor import MapExecutor
 from verifier.kernel.branches import Stack
 from verifier.kernel.query import Query
 from verifier.kernel.rational import Point
@@ -42,13 +43,6 @@ COMPILE_AFTER = 6_000_000  # work after which loading the compiled loop pays
 UNITS = 8                  # dealt at a time
 ATTACK_AT = (2, 200, 2000, 10_000)  # branches after which the whole domain is attacked; many proofs need but three
 Open = tuple[SearchBatch, ...]
-
-
-class MapExecutor(Protocol):
-    """Anything with the ``map`` of ``concurrent.futures.Executor``: results in order, units pure and picklable."""
-
-    def map(self, function: Callable[[Any], Any], iterable: Iterable[Any], /) -> Iterator[Any]:
-        """Results of ``function`` in the order of ``iterable``."""
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,11 @@ class LoadedNetwork:
     lowered: tuple[str, ...]
 
 
+def plain_network(network: LoadedNetwork | Network) -> Network:
+    """The network itself, without the file that it was read from."""
+    return network if isinstance(network, Network) else network.network
+
+
 def read_network(path: str | os.PathLike[str]) -> LoadedNetwork:
     """Read an ``.onnx`` or ``.onnx.gz`` file as a chain of layers.
 

@@ -17,10 +17,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from fractions import Fraction
 
 from verifier.kernel.checker import NoPoint, Theorem
 from verifier.kernel.domain import Domain, Polytope
+from verifier.kernel.network import Network
 from verifier.kernel.partition import Cells
+from verifier.kernel.polyhedron import HalfSpace
+from verifier.kernel.query import Query
 
 
 class Counted(Enum):
@@ -52,6 +56,12 @@ class ProvedCells:
         return self.lower == self.upper
 
 
+def query_of(network: Network, piece: Polytope) -> Query:
+    """The query whose points are those of the polytope."""
+    outputs = (Fraction(0),) * network.outputs
+    return Query(network, piece.box, (tuple(HalfSpace(row.normal + outputs, row.offset) for row in piece.rows),))
+
+
 def conclude_cells(counted: Counted, layers: int, pieces: Sequence[Domain], theorems: Sequence[Theorem]) -> ProvedCells:
     """What the theorems, one for each piece, say of the number.  Raises ValueError when they say nothing."""
     claims = tuple(theorem.claim for theorem in theorems if isinstance(theorem.claim, Cells))
@@ -64,7 +74,8 @@ def conclude_cells(counted: Counted, layers: int, pieces: Sequence[Domain], theo
         if isinstance(claim, Cells):
             fits = claim.layers == layers and claim.domain == piece
         else:
-            fits = isinstance(claim, NoPoint) and isinstance(piece, Polytope) and claim.query.domain == piece.box
+            fits = (isinstance(claim, NoPoint) and isinstance(piece, Polytope)
+                    and claim.query.digest == query_of(claim.query.network, piece).digest)
         if not fits:
             raise ValueError("the theorems speak of other layers or of another domain")
     lower, upper = 0, 0
