@@ -138,3 +138,60 @@ def test_wrong_use(capsys, arguments, message):
     code, lines, err = run(capsys, *arguments)
     assert (code, lines) == (2, [])
     assert message in err
+
+
+@pytest.mark.parametrize(("command", "count"), [
+    (("reach", "abs.onnx", "--box", "-1:2"), "2"),
+    (("regions", "abs.onnx", "--kind", "linear"), "2"),
+    (("regions", "abs.onnx", "--center", "0.5", "--radius", "1", "--norm", "2"), "2"),
+    (("regions", RANDOM, "--center", "0,0,0", "--radius", "1/8", "--norm", "2"), "3"),
+])
+def test_a_certificate_that_is_late_leaves_the_answer_and_no_file(capsys, monkeypatch, command, count):
+    """Wherever the time is up while the proof is made: the answer stands, and that the file is missing is told."""
+    from verifier import certificates, counting, sets
+    from verifier.time_limits import Late
+
+    calls = []
+
+    def clock(_deadline):
+        calls.append(1)
+        if len(calls) > most:
+            raise Late
+
+    for module in (certificates, counting, sets):
+        monkeypatch.setattr(module, "in_time", clock)
+    Path("old.cert").write_text("old")
+    most = 10**9
+    code, lines, err = run(capsys, *command, "--certificate", "c.cert", "--timeout", "1000")
+    assert (code, lines[0], err) == (0, count, "")
+    assert "certificate: c.cert" in lines
+    Path("c.cert").unlink()
+    total = len(calls)
+    assert total >= 4
+    for most in {0, 1, total // 2, total - 1}:
+        calls.clear()
+        code, lines, err = run(capsys, *command, "--certificate", "old.cert", "--timeout", "1000")
+        assert (code, lines[0]) == (3, count)
+        assert "not written: certificate (the time limit was reached)" in lines
+        assert "old.cert: not written, the time limit was reached" in err
+        assert Path("old.cert").read_text() == "old"
+        assert not list(Path().glob(".*"))
+    calls.clear()
+    code, lines, _ = run(capsys, *command, "--certificate", "c.cert", "--timeout", "1000", "--json")
+    told = json.loads("\n".join(lines))
+    assert (code, told["not_written"], "certificate" in told) == (3, {"certificate": "the time limit was reached"}, False)
+    assert not Path("c.cert").exists()
+
+
+def test_the_proof_that_a_domain_is_empty_may_be_late(capsys, monkeypatch):
+    from verifier import sets
+
+    tiny.write_property(Path("empty.vnnlib"), "(assert (>= X_0 3))")
+    arguments = ("reach", "abs.onnx", "--spec", "empty.vnnlib", "--certificate", "c.cert", "--timeout", "1000")
+    code, lines, err = run(capsys, *arguments)
+    assert (code, lines[0], err) == (0, "0", "")
+    searched = sets.search
+    monkeypatch.setattr(sets, "search", lambda piece, deadline: searched(piece, deadline=deadline - 1000))
+    Path("c.cert").unlink()
+    code, lines, _ = run(capsys, *arguments)
+    assert (code, lines[0], Path("c.cert").exists()) == (3, "0", False)

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from verifier import __version__
@@ -43,6 +44,7 @@ from verifier.properties.output_range import (
     conclude_empty,
     conclude_unbounded,
 )
+from verifier.time_limits import in_time, until
 
 if TYPE_CHECKING:
     from verifier.engines.propagate import Cell, Region
@@ -86,36 +88,42 @@ class EndProof:
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def partition_proof(region: Region, cells: Sequence[Cell], *, joins: bool = False, complete: bool = True
-                    ) -> PieceProof:
+def partition_proof(region: Region, cells: Sequence[Cell], *, joins: bool = False, complete: bool = True,
+                    deadline: float | None = None) -> PieceProof:
     """The proof that these are cells of the region, all if ``complete``; ``joins`` if linear regions are asked for.
 
-    Raises ValueError when they are not.
+    Raises ValueError when they are not, Late when ``time.time()`` passes the deadline.
     """
     from verifier.engines.partition_proof import prove_cells  # noqa: PLC0415
 
     domain = Polytope(region.box, region.rows)
     for careful in (False, True):
-        frames = prove_cells(region, cells, complete=complete, joins=joins, careful=careful)
+        frames = prove_cells(region, cells, complete=complete, joins=joins, careful=careful,
+                             between=partial(in_time, deadline))
         try:
-            return piece_proof(region.network, len(region.kept), domain, frames)
+            return piece_proof(region.network, len(region.kept), domain, frames, deadline)
         except InvalidCertificate as error:
             reason = str(error)
     raise ValueError(f"the proof of the cells was not accepted by the check: {reason}")
 
 
-def piece_proof(network: Network, layers: int, domain: Domain, frames: Iterable[bytes]) -> PieceProof:
+def piece_proof(network: Network, layers: int, domain: Domain, frames: Iterable[bytes],
+                deadline: float | None = None) -> PieceProof:
     """The frames (not compressed) of a proof about the cells of a polytope or a ball, checked.
 
-    Raises InvalidCertificate when they prove nothing.
+    Raises InvalidCertificate when they prove nothing, Late when ``time.time()`` passes the deadline.
     """
     compressed = tuple(map(zlib.compress, frames))
-    return PieceProof(domain, compressed, check_cells(network, layers, domain, map(decompress, compressed)))
+    theorem = check_cells(network, layers, domain, map(decompress, compressed), lambda *_: in_time(deadline))
+    return PieceProof(domain, compressed, theorem)
 
 
-def empty_proof(domain: Query, blocks: Sequence[bytes], exact: bool = False) -> PieceProof:
-    """The proof that a piece has no point.  Raises InvalidCertificate when the blocks prove nothing."""
-    theorem = check_no_point(NoPoint(domain), map(unpack, blocks), exact)
+def empty_proof(domain: Query, blocks: Sequence[bytes], deadline: float | None = None) -> PieceProof:
+    """The proof that a piece has no point.
+
+    Raises InvalidCertificate when the blocks prove nothing, Late when ``time.time()`` passes the deadline.
+    """
+    theorem = check_no_point(NoPoint(domain), until(deadline, map(unpack, blocks)))
     return PieceProof(polytope_of(domain), tuple(blocks), theorem)
 
 

@@ -18,6 +18,7 @@ import click
 from verifier.console import (
     FILE,
     HOLDS,
+    OUT_OF_TIME,
     UNKNOWN,
     common_options,
     complain,
@@ -25,8 +26,10 @@ from verifier.console import (
     processes,
     say,
     say_json,
+    time_left,
     timeout_option,
     two_axes,
+    written,
 )
 from verifier.formats.errors import InputError
 
@@ -104,7 +107,8 @@ def regions_command(net: Path, *, spec: Path | None, box: str | None, center: st
     counts = _count(network, domain, wanted, kind is None, timeout, jobs)
     asked = counts.of(wanted)
     assert asked is not None
-    written: dict[str, Any] = {}
+    files = {"output": output, "graph": graph, "plot": plot, "certificate": certificate}
+    missing = {} if asked.is_exact else dict.fromkeys(files, "the count is not exact")
     if asked.is_exact:
         _write(network, domain, wanted, output, graph)
         if plot is not None:
@@ -112,12 +116,11 @@ def regions_command(net: Path, *, spec: Path | None, box: str | None, center: st
             from verifier.region_picture import draw_regions  # noqa: PLC0415
 
             draw_regions(network, convex_domain(network, domain), plot, drawn, fixed, color)
-        if certificate is not None:
-            _certify(loaded, domain, wanted, certificate)
-        written = {name: str(path) for name, path in (("output", output), ("graph", graph), ("plot", plot),
-                                                      ("certificate", certificate)) if path is not None}
-    _tell(counts, wanted, {**facts, **written}, time.monotonic() - started, as_json)
-    return HOLDS if asked.is_exact else UNKNOWN
+        if certificate is not None and not _certify(loaded, domain, wanted, certificate, time_left(timeout, started)):
+            missing["certificate"] = OUT_OF_TIME
+    facts |= written(files, missing, as_json)
+    _tell(counts, wanted, facts, time.monotonic() - started, as_json)
+    return HOLDS if asked.is_exact and not missing else UNKNOWN
 
 
 def _tell(counts: RegionCounts, kind: RegionKind, facts: dict[str, Any], seconds: float, as_json: bool) -> None:
@@ -166,13 +169,17 @@ def _write(network: Network, domain: RegionDomain, kind: RegionKind, output: Pat
                 file.commit()
 
 
-def _certify(network: LoadedNetwork, domain: RegionDomain, kind: RegionKind, certificate: Path) -> None:
+def _certify(network: LoadedNetwork, domain: RegionDomain, kind: RegionKind, certificate: Path,
+             timeout: float | None) -> bool:
+    """Write the certificate, if there is time."""
     from verifier.counting import certify_regions  # noqa: PLC0415
     from verifier.files import NewFile  # noqa: PLC0415
 
     with NewFile(certificate) as file:
-        certify_regions(network, domain, kind, file.file)
-        file.commit()
+        done = certify_regions(network, domain, kind, file.file, timeout=timeout) is not None
+        if done:
+            file.commit()
+    return done
 
 
 def _around(network: Network, data: Path, radius: Fraction, norm: Norm, output: Path | None, timeout: float | None,

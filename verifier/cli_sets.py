@@ -15,11 +15,11 @@ import click
 from verifier.console import (
     FILE,
     HOLDS,
+    OUT_OF_TIME,
     UNKNOWN,
     all_of,
     axes_option,
     common_options,
-    complain,
     exact_option,
     jobs_option,
     processes,
@@ -30,6 +30,7 @@ from verifier.console import (
     time_left,
     timeout_option,
     two_axes,
+    written,
 )
 from verifier.formats.errors import InputError
 from verifier.progress import Bar
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from verifier.properties.safety import Verdict
     from verifier.sets import Domain, Reach
 
+UNFINISHED = "the set is not finished"
 _certificate = click.option("--certificate", type=FILE, help="Write the proof to this file.")
 _domain = all_of(
     click.option("--spec", type=FILE, help="Inputs: those that satisfy the input constraints of this VNN-LIB file."),
@@ -88,7 +90,7 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
     from verifier.geometry.union_json import to_json  # noqa: PLC0415
     from verifier.preimages import preimage as inputs_to  # noqa: PLC0415
     from verifier.report import reach_json, reach_text, share_facts  # noqa: PLC0415
-    from verifier.sets import reach, width  # noqa: PLC0415
+    from verifier.sets import Reach, reach, width  # noqa: PLC0415
 
     started = time.monotonic()
     distinct_outputs([path for path in (net, spec, preimage) if path is not None],
@@ -123,7 +125,7 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
             inputs = found.attaining
             if merge and found.finished and not found.merged:
                 facts["merge"] = "the time limit was reached; parts could still be united"
-            if proof is not None and found.finished:
+            if proof is not None and found.certified:
                 proof.commit()
         else:
             found = inputs_to(network, domain, target, layers=layer, timeout=left, executor=executor, progress=told)
@@ -134,23 +136,16 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
         if found.finished:
             _draw(found, plot, plot_inputs, drawn, letter)
     files = {"output": output, "plot": plot, "plot of inputs": plot_inputs, "certificate": certificate}
-    facts |= _written(files, found.finished)
+    missing = {} if found.finished else dict.fromkeys(files, UNFINISHED)
+    if found.finished and certificate is not None and not (isinstance(found, Reach) and found.certified):
+        missing["certificate"] = OUT_OF_TIME
+    facts |= written(files, missing, as_json)
     seconds = time.monotonic() - started
     if as_json:
         say_json(reach_json(found, {**facts, "digest": network.network.digest, "seconds": seconds}))
     else:
         say(reach_text(found, letter, {**facts, "time": f"{seconds:.2f} s"}))
-    return HOLDS if found.finished and "merge" not in facts else UNKNOWN
-
-
-def _written(files: dict[str, Path | None], finished: bool) -> dict[str, str]:
-    """The files that were asked for, as facts; when the work is not finished none was written, and that is told."""
-    asked = {name: str(path) for name, path in files.items() if path is not None}
-    if finished:
-        return asked
-    for path in asked.values():
-        complain(f"{path}: not written, the set is not finished")
-    return {}
+    return HOLDS if found.finished and "merge" not in facts and not missing else UNKNOWN
 
 
 def _read_set(path: Path) -> UnionOfPolyhedra:
@@ -223,7 +218,8 @@ class AllCounterexamples:
         if found.finished and self._plot is not None:
             point = None if verdict.witness is None else verdict.witness.x
             draw_set(found.union, self._plot, self._axes, Marks(counterexample=point, names=dict(enumerate(names))))
-        paths = _written({"output": self._output, "plot": self._plot}, found.finished)
+        files = {"output": self._output, "plot": self._plot}
+        paths = written(files, {} if found.finished else dict.fromkeys(files, UNFINISHED), as_json)
         share = {} if verdict.witness is None else share_facts(found, time_left(timeout, started), as_json)
         if as_json:
             return {"counterexamples": {"finished": found.finished, "parts": len(found.union.parts),

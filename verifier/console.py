@@ -10,7 +10,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +37,10 @@ if TYPE_CHECKING:
 __all__ = [
     "CONTRADICTED", "FAILED", "FILE", "HOLDS", "INTERRUPTED", "REJECTED", "UNKNOWN", "VIOLATED", "WRONG_USE", "all_of",
     "axes_option", "common_options", "complain", "exact_option", "jobs_option", "log", "processes", "say", "say_json",
-    "seconds", "seed_option", "strict_option", "time_left", "timeout_option", "two_axes",
+    "seconds", "seed_option", "strict_option", "time_left", "timeout_option", "two_axes", "written",
 ]
+
+OUT_OF_TIME = "the time limit was reached"
 
 log = logging.getLogger("verifier")
 
@@ -90,6 +92,21 @@ strict_option = click.option("--strict-bounds", is_flag=True,
 def time_left(timeout: float | None, started: float) -> float | None:
     """What is left of a limit of wall time, when the clock showed ``started`` (``time.monotonic``) at the start."""
     return None if timeout is None else max(0.0, timeout - (time.monotonic() - started))
+
+
+def written(asked: Mapping[str, Path | None], missing: Mapping[str, str], as_json: bool) -> dict[str, Any]:
+    """The files that were asked for, by their names, as facts; those that are ``missing``, and why, are told apart and
+    complained of.  A file that was there before is left as it was."""
+    found = {name: path for name, path in asked.items() if path is not None}
+    reasons = {name: why for name, why in missing.items() if name in found}
+    for name, why in reasons.items():
+        complain(f"{found[name]}: not written, {why}")
+    facts: dict[str, Any] = {name: str(path) for name, path in found.items() if name not in reasons}
+    if reasons and as_json:
+        facts["not_written"] = reasons
+    elif reasons:
+        facts["not written"] = ", ".join(f"{name} ({why})" for name, why in reasons.items())
+    return facts
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ from verifier.kernel.query import Query
 from verifier.kernel.rational import Point
 from verifier.properties.cells import Counted, ProvedCells
 from verifier.properties.regions import RegionCount, RegionCounts, RegionKind, conclude
+from verifier.time_limits import Late, in_time, until
 
 if TYPE_CHECKING:
     from verifier.engines.executor import MapExecutor
@@ -218,9 +219,10 @@ def _surroundings(network: Network, radius: Fraction, norm: Norm, timeout: float
 
 
 def certify_regions(network: LoadedNetwork | Network, domain: RegionDomain, kind: RegionKind | str,
-                    stream: BinaryIO) -> ProvedCells:
+                    stream: BinaryIO, *, timeout: float | None = None) -> ProvedCells | None:
     """Write a certificate of the number of regions of one kind, which ``verifier check`` confirms; returns what it
-    proves.  It takes memory for all cells.
+    proves.  It takes memory for all cells.  When ``timeout`` (seconds of wall time) is not enough nothing is written,
+    and the answer is None.
 
     Raises InputError as :func:`count_regions`.
     """
@@ -229,14 +231,21 @@ def certify_regions(network: LoadedNetwork | Network, domain: RegionDomain, kind
     from verifier.engines.propagate import Region  # noqa: PLC0415
     from verifier.kernel import domain as proved  # noqa: PLC0415
 
+    deadline = None if timeout is None else time.time() + timeout
     wanted = region_kind(kind)
     walk = region_walk(network, domain)
-    cells, layers = list(walk.cells()), len(walk.network.layers)
-    if walk.euclidean:
-        assert isinstance(walk.domain, Ball)
-        ball = proved.Ball(walk.domain.centre, walk.domain.radius, 2)
-        piece = piece_proof(walk.network, layers, ball, ball_frames(walk, cells))
-    else:
-        piece = partition_proof(Region(walk.network, walk.box, walk.rows), cells, joins=wanted is RegionKind.LINEAR)
+    layers = len(walk.network.layers)
+    try:
+        cells = [found.make() for batch in until(deadline, walk.batches()) for found in batch.cells]
+        if walk.euclidean:
+            assert isinstance(walk.domain, Ball)
+            ball = proved.Ball(walk.domain.centre, walk.domain.radius, 2)
+            frames = ball_frames(walk, cells, partial(in_time, deadline))
+            piece = piece_proof(walk.network, layers, ball, frames, deadline)
+        else:
+            piece = partition_proof(Region(walk.network, walk.box, walk.rows), cells, deadline=deadline,
+                                    joins=wanted is RegionKind.LINEAR)
+    except Late:
+        return None
     given = domain if isinstance(domain, Property) else None
     return write_cells(stream, network, given, Counted(wanted.value), layers, [piece], {})

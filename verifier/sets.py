@@ -8,6 +8,7 @@ Cells are imported where they are used: the compiled traversal is not for those 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO
 
-from verifier.certificates import EndProof, empty_proof, partition_proof, write_cells, write_ranges
+from verifier.certificates import EndProof, PieceProof, empty_proof, partition_proof, write_cells, write_ranges
 from verifier.engines import optimum
 from verifier.engines.executor import MapExecutor
 from verifier.engines.subtrees import search
@@ -43,9 +44,10 @@ from verifier.properties.output_range import (
     conclude_empty,
     conclude_unbounded,
 )
-from verifier.time_limits import Late, until
+from verifier.time_limits import Late, in_time, until
 
 if TYPE_CHECKING:
+    from verifier.engines.propagate import Region
     from verifier.engines.reach import MappedCell
 
 __all__ = ["Domain", "Reach", "output_range", "reach"]
@@ -62,12 +64,14 @@ on the inputs each."""
 class Reach:
     """A reachable set.  ``sources`` are the cells that were mapped, one after another: without merging, part i of
     ``union`` is the image of cell i.  When not ``finished``, time ran out, and ``union`` is only a part of the set;
-    when not ``merged``, parts could still be united (time ran out, or nobody asked for it)."""
+    when not ``merged``, parts could still be united (time ran out, or nobody asked for it).  ``certified`` says that
+    the certificate that was asked for is there."""
 
     union: UnionOfPolyhedra
     sources: tuple[MappedCell, ...]
     finished: bool
     merged: bool = False
+    certified: bool = False
 
     @property
     def cells(self) -> int:
@@ -101,11 +105,12 @@ def reach(network: LoadedNetwork | Network, domain: Domain, *, layers: int | Non
 
     ``merge`` removes parts that lie in others and unites parts whose union is convex.  ``timeout`` is wall time in
     seconds.  ``executor`` may run parts of the work elsewhere; the result does not depend on it.  ``progress`` is told
-    the number of cells now and then.  ``certificate`` receives the proof that the cells are all cells, if they are; it
-    takes memory for all of them.  Raises InputError when network, domain and ``layers`` do not fit.
+    the number of cells now and then.  ``certificate`` receives the proof that the cells are all cells, if they are and
+    there is time for it; it takes memory for all of them.  Raises InputError when network, domain and ``layers`` do
+    not fit.
     """
     from verifier.engines.cell_units import Harvest  # noqa: PLC0415
-    from verifier.engines.propagate import Propagation, Region  # noqa: PLC0415
+    from verifier.engines.propagate import Region  # noqa: PLC0415
     from verifier.engines.reach import map_cells  # noqa: PLC0415
 
     deadline = None if timeout is None else time.time() + timeout
@@ -125,21 +130,36 @@ def reach(network: LoadedNetwork | Network, domain: Domain, *, layers: int | Non
             continue
         regions.append((piece, region))
         finished = finished and harvest.finished
+    certified = False
     if certificate is not None and finished:
-        proofs = [empty_proof(piece, search(piece).blocks) if region is None else
-                  partition_proof(region, list(Propagation(region).cells())) for piece, region in regions]
-        kept_layers = len(plain.layers) if layers is None else layers
-        write_cells(certificate, network, domain, Counted.REACH, kept_layers, proofs, {})
+        with contextlib.suppress(Late):
+            proofs = [_proof(piece, region, deadline) for piece, region in regions]
+            kept_layers = len(plain.layers) if layers is None else layers
+            write_cells(certificate, network, domain, Counted.REACH, kept_layers, proofs, {})
+            certified = True
     union = UnionOfPolyhedra(dimension, tuple(cell.image for cell in found))
     if not (merge and finished):
-        return Reach(union, tuple(found), finished)
+        return Reach(union, tuple(found), finished, certified=certified)
     late = [False]
 
     def stop() -> bool:
         late[0] = late[0] or (deadline is not None and time.time() >= deadline)
         return late[0]
 
-    return Reach(union.merged(stop), tuple(found), True, merged=not late[0])
+    return Reach(union.merged(stop), tuple(found), True, not late[0], certified)
+
+
+def _proof(piece: Query, region: Region | None, deadline: float | None) -> PieceProof:
+    """The proof of the cells of a piece, or (without a region) that it is empty.  Raises Late."""
+    from verifier.engines.propagate import Propagation  # noqa: PLC0415
+
+    if region is None:
+        answer = search(piece, deadline=deadline)
+        if not answer.finished:
+            raise Late
+        return empty_proof(piece, answer.blocks, deadline)
+    cells = list(Propagation(region).cells(lambda _: in_time(deadline)))
+    return partition_proof(region, cells, deadline=deadline)
 
 
 def width(network: LoadedNetwork | Network, layers: int | None = None) -> int:

@@ -14,7 +14,7 @@ trusted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -36,11 +36,21 @@ from verifier.solvers.linear_program import LinearProgram, Optimal
 from verifier.solvers.rows import Rows
 
 
-def ball_frames(walk: RegionWalk, cells: Sequence[Cell]) -> Iterator[bytes]:
-    """The frames of a proof that these are all cells of the walk's Euclidean ball, with what linear regions need."""
+def ball_frames(walk: RegionWalk, cells: Sequence[Cell], between: Callable[[], None] = lambda: None
+                ) -> Iterator[bytes]:
+    """The frames of a proof that these are all cells of the walk's Euclidean ball, with what linear regions need.
+
+    ``between()`` is called before each cell; what it raises ends the work.
+    """
     yield encode_head(walk.network.layers, [cell.signs for cell in cells], complete=True)
     prover = _Prover(walk, cells)
-    yield from encode_batches(prover.proof(number) for number in range(len(cells)))
+
+    def proofs() -> Iterator[CellProof]:
+        for number in range(len(cells)):
+            between()
+            yield prover.proof(number)
+
+    yield from encode_batches(proofs())
 
 
 class _Prover:

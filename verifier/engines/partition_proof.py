@@ -20,7 +20,7 @@ Property
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -49,13 +49,14 @@ class IncompleteError(ValueError):
 
 
 def prove_cells(region: Region, cells: Sequence[Cell], *, complete: bool = True, joins: bool = False,
-                careful: bool = False) -> Iterator[bytes]:
+                careful: bool = False, between: Callable[[], None] = lambda: None) -> Iterator[bytes]:
     """The frames of a proof about these cells, not compressed.
 
     ``complete``: that they are all cells of the region; else that there are at least these.  ``joins``: with the facet
-    points that a number of linear regions needs.  Raises IncompleteError when they are not all.
+    points that a number of linear regions needs.  ``between()`` is called before each cell is dealt with; what it
+    raises ends the work.  Raises IncompleteError when they are not all.
     """
-    prover = _Prover(region, cells, joins, careful)
+    prover = _Prover(region, cells, joins, careful, between)
     yield encode_head(region.kept, [cell.signs for cell in cells], complete, prover.equations)
     yield from encode_batches((prover.proof(number, complete) for number in range(len(cells))), complete)
 
@@ -86,6 +87,7 @@ class _Prover:
     cells: Sequence[Cell]
     joins: bool
     careful: bool
+    between: Callable[[], None]
     equations: dict[int, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -107,11 +109,13 @@ class _Prover:
         if self.joins:
             known: dict[Row, int] = {}
             for cell in self.cells:
+                self.between()
                 table, d = self.maps.output_table(cell.signs)
                 self.map_of.append(known.setdefault(primitive([d, *map(int, table.entries())]), len(known)))
 
     def proof(self, number: int, complete: bool) -> CellProof:
         """What the checker is told of a cell."""
+        self.between()
         work = _CellWork(self, number)
         done = CellProof(self.point(work.interior()))
         if complete:
