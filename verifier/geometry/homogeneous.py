@@ -17,6 +17,7 @@ from operator import mul
 
 from flint import fmpz_mat
 
+from verifier.kernel.polyhedron import HalfSpace
 from verifier.kernel.rational import Point, common_denominator, to_fraction
 
 Vector = tuple[int, ...]
@@ -30,6 +31,11 @@ class Constraints:
 
     inequalities: tuple[Vector, ...]
     equations: tuple[Vector, ...] = ()
+
+    @property
+    def all(self) -> tuple[Vector, ...]:
+        """Inequalities and equations."""
+        return self.inequalities + self.equations
 
     @property
     def as_inequalities(self) -> tuple[Vector, ...]:
@@ -93,6 +99,11 @@ def to_point(vector: Sequence[int]) -> Point:
     """The point of a vector with ``t > 0``, or the coordinates of a direction."""
     denominator = vector[0] or 1
     return tuple(Fraction(v, denominator) for v in vector[1:])
+
+
+def to_half_space(form: Vector) -> HalfSpace:
+    """The half-space ``normal . x <= offset`` of a constraint."""
+    return HalfSpace(tuple(Fraction(-a) for a in form[1:]), Fraction(form[0]))
 
 
 def distinct(vectors: Iterable[Vector]) -> tuple[Vector, ...]:

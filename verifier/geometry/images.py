@@ -40,11 +40,14 @@ def forward(rows: Sequence[Vector], generators: Generators) -> Generators:
                       distinct(unsigned(r) for r in image(generators.lines) if any(r)))
 
 
+def pulled_back(rows: Sequence[Vector], form: Sequence[int]) -> Vector:
+    """The form before the map: its value at a vector is that of ``form`` at the vector's image."""
+    return tuple(side(form, column) for column in zip(*rows, strict=True))
+
+
 def backward(rows: Sequence[Vector], constraints: Constraints) -> Constraints:
     """The constraints (not minimal) of the preimage."""
-    columns = list(zip(*rows, strict=True))
-
     def pulled(forms: Iterable[Vector]) -> tuple[Vector, ...]:
-        return tuple(primitive([side(form, column) for column in columns]) for form in forms)
+        return tuple(primitive(pulled_back(rows, form)) for form in forms)
 
     return Constraints(pulled(constraints.inequalities), pulled(constraints.equations))

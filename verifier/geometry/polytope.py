@@ -9,13 +9,13 @@ Every yes/no question has a companion that returns the witness: ``is_empty`` and
 
 *By generators or by linear programs.*  In up to five dimensions a set given by constraints is converted, once, and
 all its questions are answered by signs of integers.  In more dimensions it may have too many vertices, so emptiness,
-inclusion, bounds, dimension and interior are linear programs; vertices, facets of a set given by vertices, images,
-projections and hulls convert when asked for, whatever the dimension.
+inclusion, bounds, dimension and interior are linear programs, and images and projections are kept as such
+(:mod:`verifier.geometry.affine_image`); vertices, facets of a set given by vertices, and hulls convert when asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -31,12 +31,13 @@ from verifier.geometry.homogeneous import (
     primitive_of,
     rank,
     side,
+    to_half_space,
     to_point,
     unsigned,
 )
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.rational import Matrix, Point, to_fraction
-from verifier.solvers.linear_program import Infeasible, Unbounded
+from verifier.solvers.linear_program import Infeasible, Optimal, Unbounded
 
 MOST_CONVERTED = 5
 """Dimensions in which constraints are converted to generators rather than asked by linear programs."""
@@ -62,16 +63,10 @@ class Polyhedron:
             raise ValueError(f"a polyhedron needs at least 1 dimension, received {self.ambient_dimension}")
         if self.given_constraints is None and self.given_generators is None:
             raise ValueError("a polyhedron needs constraints or generators, received neither")
-        wrong = {len(v) - 1 for v in self._given()} - {self.ambient_dimension}
+        given = [known for known in (self.given_constraints, self.given_generators) if known is not None]
+        wrong = {len(v) - 1 for known in given for v in known.all} - {self.ambient_dimension}
         if wrong:
             raise ValueError(f"a polyhedron of R^{self.ambient_dimension} received vectors of length {sorted(wrong)}")
-
-    def _given(self) -> Iterator[Vector]:
-        if self.given_constraints is not None:
-            yield from self.given_constraints.inequalities
-            yield from self.given_constraints.equations
-        if self.given_generators is not None:
-            yield from self.given_generators.all
 
     # --- constructors ------------------------------------------------------------------------------------------------
 
@@ -178,13 +173,16 @@ class Polyhedron:
 
     def facets(self) -> tuple[HalfSpace, ...]:
         """One half-space ``normal . x <= offset`` for each facet."""
-        return tuple(map(_half_space, self.constraints.inequalities))
+        return tuple(map(to_half_space, self.constraints.inequalities))
 
     def equations(self) -> tuple[HalfSpace, ...]:
         """``normal . x = offset``: independent equations of the affine hull."""
-        return tuple(map(_half_space, self.constraints.equations))
+        return tuple(map(to_half_space, self.constraints.equations))
 
     # --- one set -----------------------------------------------------------------------------------------------------
+
+    def _minimise(self, objective: Sequence[Fraction | int]) -> Optimal | Infeasible | Unbounded:
+        return minimise(self.any_constraints, objective)
 
     @cached_property
     def _interior(self) -> RelativeInterior | None:
@@ -230,7 +228,7 @@ class Polyhedron:
             return to_point(unbounded[0]) if unbounded else None
         for j in range(self.ambient_dimension):
             for sign in (1, -1):
-                answer = minimise(self.any_constraints, [sign * (i == j) for i in range(self.ambient_dimension)])
+                answer = self._minimise([sign * (i == j) for i in range(self.ambient_dimension)])
                 if isinstance(answer, Unbounded):
                     return answer.ray
         return None
@@ -243,7 +241,7 @@ class Polyhedron:
         """``sup {objective . x}``; None for infinity.  Raises ValueError for the empty set."""
         exact = [to_fraction(c) for c in objective]
         if not self._by_generators:
-            answer = minimise(self.any_constraints, [-c for c in exact])
+            answer = self._minimise([-c for c in exact])
             if isinstance(answer, Infeasible):
                 raise ValueError("the empty set has no maximum")
             return None if isinstance(answer, Unbounded) else -answer.value
@@ -271,9 +269,7 @@ class Polyhedron:
 
         Raises ValueError in more than five dimensions, and for an unbounded set with interior.
         """
-        if self.ambient_dimension > volume.MOST_DIMENSIONS:
-            raise ValueError(f"volumes are computed in up to {volume.MOST_DIMENSIONS} dimensions, "
-                             f"received {self.ambient_dimension}")
+        volume.require_few(self.ambient_dimension)
         if self.dimension < self.ambient_dimension:
             return Fraction(0)
         self._require_bounded()
@@ -286,9 +282,7 @@ class Polyhedron:
 
         Raises ValueError when that hull has more than five dimensions or the set is unbounded.
         """
-        if self.dimension > volume.MOST_DIMENSIONS:
-            raise ValueError(f"volumes are computed in up to {volume.MOST_DIMENSIONS} dimensions, "
-                             f"received {self.dimension}")
+        volume.require_few(self.dimension)
         self._require_bounded()
         return volume.relative_volume_squared(self.any_generators.vertices, self.dimension)
 
@@ -325,7 +319,7 @@ class Polyhedron:
     def _point_beyond(self, form: Vector) -> Point | None:
         """A point of this set where the form is negative."""
         if not self._by_generators:
-            answer = minimise(self.any_constraints, form[1:])
+            answer = self._minimise(form[1:])
             if isinstance(answer, Unbounded):
                 return support.move_beyond(form, answer.x, answer.ray)
             return answer.x if not isinstance(answer, Infeasible) and answer.value < -form[0] else None
@@ -350,9 +344,14 @@ class Polyhedron:
     def intersection(self, other: Polyhedron) -> Polyhedron:
         """The points of both sets."""
         self.require_same_space(other)
-        if other.is_polygonal and not self.is_polygonal:
+        if not self.is_polygonal and (other.is_polygonal or other.is_implicit):
             return other.intersection(self)
         return self.constrained(other.any_constraints)
+
+    @property
+    def is_implicit(self) -> bool:
+        """Whether the set is kept as an image, neither by constraints nor by generators."""
+        return False
 
     @property
     def is_polygonal(self) -> bool:
@@ -377,9 +376,15 @@ class Polyhedron:
     # --- maps --------------------------------------------------------------------------------------------------------
 
     def affine_image(self, weight: Matrix, bias: Matrix) -> Polyhedron:
-        """``{W x + b}``, with W of shape (m, n) and b of shape (m, 1); from the generators."""
-        rows = images.affine(weight, bias, self.ambient_dimension, weight.shape[0])
-        return Polyhedron(weight.shape[0], None, images.forward(rows, self.any_generators))
+        """``{W x + b}``, with W of shape (m, n) and b of shape (m, 1)."""
+        return self._image(images.affine(weight, bias, self.ambient_dimension, weight.shape[0]))
+
+    def _image(self, rows: Sequence[Vector]) -> Polyhedron:
+        if self._by_generators:
+            return Polyhedron(len(rows) - 1, None, images.forward(rows, self.any_generators))
+        from verifier.geometry.affine_image import AffineImage  # noqa: PLC0415  (which is a polyhedron)
+
+        return AffineImage.under(rows, self.any_constraints)
 
     def preimage(self, weight: Matrix, bias: Matrix) -> Polyhedron:
         """``{x : W x + b in the set}``, with W of shape (n, m) and b of shape (n, 1); from the constraints."""
@@ -388,10 +393,5 @@ class Polyhedron:
         return Polyhedron(weight.shape[1], representation.normalised(pulled))
 
     def projection(self, coordinates: Sequence[int]) -> Polyhedron:
-        """The image under ``x -> (x_j for j in coordinates)``; from the generators."""
-        rows = images.selection(coordinates, self.ambient_dimension)
-        return Polyhedron(len(coordinates), None, images.forward(rows, self.any_generators))
-
-
-def _half_space(form: Vector) -> HalfSpace:
-    return HalfSpace(tuple(Fraction(-a) for a in form[1:]), Fraction(form[0]))
+        """The image under ``x -> (x_j for j in coordinates)``."""
+        return self._image(images.selection(coordinates, self.ambient_dimension))

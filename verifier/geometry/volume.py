@@ -27,6 +27,12 @@ from verifier.geometry.representation import constraints_of, incidence, minimal_
 MOST_DIMENSIONS = 5
 
 
+def require_few(dimension: int) -> None:
+    """Raises ValueError for more dimensions than volumes are computed in."""
+    if dimension > MOST_DIMENSIONS:
+        raise ValueError(f"volumes are computed in up to {MOST_DIMENSIONS} dimensions, received {dimension}")
+
+
 def full_dimensional_volume(vertices: Sequence[Vector], facets: Sequence[Vector]) -> Fraction:
     """The volume of a polytope with interior, given by all its vertices and all its facets (and perhaps further
     inequalities that hold on it)."""
