@@ -49,6 +49,7 @@ from verifier.time_limits import Late, in_time, until
 if TYPE_CHECKING:
     from verifier.engines.propagate import Region
     from verifier.engines.reach import MappedCell
+    from verifier.engines.star_cells import StarCell
 
 __all__ = ["Domain", "Reach", "output_range", "reach"]
 
@@ -68,7 +69,7 @@ class Reach:
     the certificate that was asked for is there."""
 
     union: UnionOfPolyhedra
-    sources: tuple[MappedCell, ...]
+    sources: tuple[MappedCell | StarCell, ...]
     finished: bool
     merged: bool = False
     certified: bool = False
@@ -94,7 +95,7 @@ class Reach:
         return tuple(found)
 
     @cached_property
-    def _cell_of(self) -> dict[Vector, MappedCell]:
+    def _cell_of(self) -> dict[Vector, MappedCell | StarCell]:
         return {output: cell for cell in reversed(self.sources) for output in cell.by_output}
 
 
@@ -116,7 +117,7 @@ def reach(network: LoadedNetwork | Network, domain: Domain, *, layers: int | Non
     deadline = None if timeout is None else time.time() + timeout
     plain = plain_network(network)
     dimension = width(plain, layers)
-    found: list[MappedCell] = []
+    found: list[MappedCell | StarCell] = []
     regions: list[tuple[Query, Region | None]] = []
     finished = True
     for piece in pieces_of(plain, domain):

@@ -95,20 +95,23 @@ def run_unit(unit: Unit) -> UnitResult:
                 break
             if _over(unit.deadline):  # in the middle of an exact answer: what is below the unit counts as open
                 return UnitResult(results, cells, [unit.below])
-            batch = Batch(propagation, programs.step(STEP))
-            new, spent = unit.visit(batch)
-            results += new
-            cells += len(batch)
-            work += spent
+            found = programs.step(STEP)
+            for number in range(len(found)):  # one by one: a visit may take long
+                if _over(unit.deadline):
+                    return UnitResult(results, cells, [unit.below])
+                new, spent = unit.visit(Batch(propagation, found[number:number + 1]))
+                results += new
+                cells += 1
+                work += spent
         return UnitResult(results, cells, list(programs.unload()) if not programs.finished else [])
     walk = Walk(propagation.space, collect=True)
     walk.push([unit.below if isinstance(unit.below, OpenCell) else propagation.space.root()])
     while not walk.finished and not (walk.settled and (walk.work + work >= unit.budget or _over(unit.deadline))):
-        found = walk.step(STEP)
-        if found is not None:
-            new, spent = unit.visit(Batch(propagation, found))
+        batch = walk.step(STEP)
+        if batch is not None:
+            new, spent = unit.visit(Batch(propagation, batch))
             results += new
-            cells += len(found.signs)
+            cells += len(batch.signs)
             work += spent
     return UnitResult(results, cells, list(walk.unload()))
 

@@ -7,7 +7,8 @@ Return
 Method
     On a cell the network is an affine map.  An affine map takes generators to generators: the vertices of the cell,
     exactly, or those (and rays and lines) of its rows in the representation by linear programs.  Inputs
-    and outputs are kept together, so that every vertex of an image has an input that attains it.
+    and outputs are kept together, so that every vertex of an image has an input that attains it.  In many inputs
+    a cell has no list of generators: there rows and map are the image (:mod:`verifier.engines.star_cells`).
 Property
     Exact and complete: the cells cover the domain, so their images cover the set, and nothing else is in an image.
 Reference
@@ -26,6 +27,7 @@ import numpy as np
 
 from verifier.engines.cell_units import Batch
 from verifier.engines.propagate import Cell
+from verifier.engines.star_cells import LP_WORK, StarCell, star_cell
 from verifier.geometry.homogeneous import (
     Constraints,
     Generators,
@@ -36,7 +38,7 @@ from verifier.geometry.homogeneous import (
     to_point,
     unsigned,
 )
-from verifier.geometry.polytope import Polyhedron
+from verifier.geometry.polytope import MOST_CONVERTED, Polyhedron
 from verifier.geometry.representation import normalised
 from verifier.kernel.rational import FloatArray, Matrix, Point, dot, nearest_float
 
@@ -88,8 +90,10 @@ class MappedCell:
         return None if found is None else found[:self.inputs]
 
 
-def mapped(cell: Cell) -> MappedCell:
+def mapped(cell: Cell) -> MappedCell | StarCell:
     """The outputs on a cell."""
+    if not cell.has_vertices and cell.chart.dimension > MOST_CONVERTED:
+        return star_cell(cell)
     weight, constant = cell.affine_map
     if cell.has_vertices:
         vertices = []
@@ -106,10 +110,11 @@ def mapped(cell: Cell) -> MappedCell:
     return MappedCell(cell.signs, len(basis), graph.any_generators)
 
 
-def map_cells(batch: Batch) -> tuple[list[MappedCell], int]:
+def map_cells(batch: Batch) -> tuple[list[MappedCell | StarCell], int]:
     """The visit that maps every cell."""
     found = [mapped(cell) for cell in batch.cells()]
-    return found, IMAGE_WORK * sum(len(one.graph.vertices) for one in found)
+    return found, sum(LP_WORK * 2 * one.image.ambient_dimension if isinstance(one, StarCell) else
+                      IMAGE_WORK * len(one.graph.vertices) for one in found)
 
 
 @dataclass(frozen=True)

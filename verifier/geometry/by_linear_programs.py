@@ -29,12 +29,34 @@ from verifier.solvers.rows import Rows
 
 
 def minimise(given: Constraints, objective: Sequence[Fraction | int]) -> Optimal | Infeasible | Unbounded:
-    """The least value of ``objective . x`` over the set, with a point or a ray that proves it."""
-    rows = [(*(-v for v in row[1:]), row[0]) for row in (*given.inequalities, *given.equations)]
-    flags = (False,) * len(given.inequalities) + (True,) * len(given.equations)
-    size = len(objective)
-    return solve(LinearProgram(tuple(map(Fraction, objective)), Rows.from_integers(rows, size), Box.whole_space(size),
-                               flags))
+    """The least value of ``objective . x`` over the set, with a point or a ray that proves it; multipliers are those of
+    the constraints on several coordinates."""
+    box, rest = _bounds(given, len(objective))
+    rows = [(*(-v for v in row[1:]), row[0]) for row in rest.all]
+    flags = (False,) * len(rest.inequalities) + (True,) * len(rest.equations)
+    return solve(LinearProgram(tuple(map(Fraction, objective)), Rows.from_integers(rows, len(objective)), box, flags))
+
+
+def _bounds(given: Constraints, dimension: int) -> tuple[Box, Constraints]:
+    """Constraints on one coordinate as a box, which costs a program nothing, and the others; all as they are when the
+    box would be empty."""
+    lower: list[Fraction | None] = [None] * dimension
+    upper: list[Fraction | None] = [None] * dimension
+    rest: tuple[list[Vector], list[Vector]] = [], []
+    for several, forms, signs in zip(rest, (given.inequalities, given.equations), ((1,), (1, -1)), strict=True):
+        for form in forms:
+            places = [j for j, v in enumerate(form[1:]) if v]
+            if len(places) != 1:
+                several.append(form)
+                continue
+            j = places[0]
+            bound = Fraction(-form[0], form[1 + j])
+            for sign in signs:
+                ends, closer = (lower, max) if sign * form[1 + j] > 0 else (upper, min)
+                ends[j] = closer(v for v in (bound, ends[j]) if v is not None)
+    if any(lo is not None and hi is not None and lo > hi for lo, hi in zip(lower, upper, strict=True)):
+        return Box.whole_space(dimension), given
+    return Box(tuple(lower), tuple(upper)), Constraints(tuple(rest[0]), tuple(rest[1]))
 
 
 @dataclass(frozen=True)

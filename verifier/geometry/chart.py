@@ -115,6 +115,21 @@ class Chart:
             constant.append(-Fraction(int(rows[i][-1]), int(rows[i][j])))
         return weight, constant
 
+    @cached_property
+    def over_ones(self) -> fmpz_mat:
+        """The integer matrix of shape (k + 1, n + 1) that takes ``(1, x)`` to a positive multiple of ``(u, 1)``, on the
+        affine hull: functions of chart coordinates times it are functions of inputs, constants first."""
+        weight, constant = self.inverse()
+        rows = [[c, *row] for row, c in zip(weight, constant, strict=True)]
+        rows.append([Fraction(1)] + [Fraction(0)] * (self.table.nrows() - 1))
+        scale = common_denominator([v for row in rows for v in row])
+        return fmpz_mat(len(rows), len(rows[0]), [v.numerator * (scale // v.denominator) for row in rows for v in row])
+
+    @cached_property
+    def hull(self) -> tuple[Row, ...]:
+        """The :meth:`equations` as integers ``(-b, a)``, which vanish at ``(1, x)`` on the affine hull."""
+        return tuple(integral([-row[-1], *row[:-1]]) for row in self.equations())
+
     def equations(self) -> list[list[Fraction]]:
         """Rows ``(a, b)`` with ``a . x = b`` whose solutions are the affine hull; some may be repeated in effect."""
         basis, origin = self.linear()
