@@ -36,11 +36,16 @@ from verifier.formats.errors import InputError
 from verifier.progress import Bar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from verifier.certificates import ProvedRanges
     from verifier.engines.executor import MapExecutor
+    from verifier.files import NewFile
     from verifier.formats.onnx import LoadedNetwork
     from verifier.formats.vnnlib import Property
+    from verifier.geometry.homogeneous import Vector
     from verifier.geometry.union import UnionOfPolyhedra
+    from verifier.kernel.rational import Point
     from verifier.preimages import InputSet
     from verifier.properties.cells import ProvedCells
     from verifier.properties.safety import Verdict
@@ -87,7 +92,6 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
     """Compute the exact set of outputs of NET.onnx as a union of polyhedra, one for each cell."""
     from verifier.files import NewFile, distinct_outputs  # noqa: PLC0415
     from verifier.formats.onnx import read_network  # noqa: PLC0415
-    from verifier.geometry.union_json import to_json  # noqa: PLC0415
     from verifier.preimages import preimage as inputs_to  # noqa: PLC0415
     from verifier.report import reach_json, reach_text, share_facts  # noqa: PLC0415
     from verifier.sets import Reach, reach, width  # noqa: PLC0415
@@ -113,6 +117,7 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
         executor = stack.enter_context(processes(jobs))
         bar = stack.enter_context(Bar())
         left = time_left(timeout, started)
+        deadline = None if left is None else time.time() + left
 
         def told(count: int) -> None:
             bar.update(0.0, f"{count:,} cells")
@@ -130,15 +135,16 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
         else:
             found = inputs_to(network, domain, target, layers=layer, timeout=left, executor=executor, progress=told)
             facts |= share_facts(found, time_left(timeout, started), as_json)
-        if file is not None and found.finished:
-            file.file.write(to_json(found.union, inputs=inputs).encode())
-            file.commit()
+        late = []
+        if file is not None and found.finished and not _write_set(found.union, file, deadline, inputs):
+            late.append("output")
         if found.finished:
             _draw(found, plot, plot_inputs, drawn, letter)
     files = {"output": output, "plot": plot, "plot of inputs": plot_inputs, "certificate": certificate}
     missing = {} if found.finished else dict.fromkeys(files, UNFINISHED)
     if found.finished and certificate is not None and not (isinstance(found, Reach) and found.certified):
-        missing["certificate"] = OUT_OF_TIME
+        late.append("certificate")
+    missing |= dict.fromkeys(late, OUT_OF_TIME)
     facts |= written(files, missing, as_json)
     seconds = time.monotonic() - started
     if as_json:
@@ -146,6 +152,21 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
     else:
         say(reach_text(found, letter, {**facts, "time": f"{seconds:.2f} s"}))
     return HOLDS if found.finished and "merge" not in facts and not missing else UNKNOWN
+
+
+def _write_set(union: UnionOfPolyhedra, file: NewFile, deadline: float | None,
+               inputs: Callable[[int, Sequence[Vector]], Sequence[Point]] | None = None) -> bool:
+    """Write the set, if there is time: vertices may have to be found."""
+    from verifier.geometry.union_json import pieces_of_json  # noqa: PLC0415
+    from verifier.time_limits import Late, until  # noqa: PLC0415
+
+    try:
+        for text in until(deadline, pieces_of_json(union, inputs=inputs)):
+            file.file.write(text.encode())
+    except Late:
+        return False
+    file.commit()
+    return True
 
 
 def _read_set(path: Path) -> UnionOfPolyhedra:
@@ -201,7 +222,6 @@ class AllCounterexamples:
                 as_json: bool) -> dict[str, Any]:
         """Find the set of a decided property, within a time limit in seconds, and write the files; what to tell."""
         from verifier.formats.witness import counted  # noqa: PLC0415
-        from verifier.geometry.union_json import to_json  # noqa: PLC0415
         from verifier.plot import Marks, draw_set  # noqa: PLC0415
         from verifier.preimages import counterexamples  # noqa: PLC0415
         from verifier.report import share_facts  # noqa: PLC0415
@@ -212,14 +232,15 @@ class AllCounterexamples:
             found = counterexamples(self._network, queries, timeout=timeout, executor=executor,
                                     progress=lambda count: bar.update(0.0, f"{count:,} cells"))
         names = self._property.input_names
-        if found.finished and self._file is not None:
-            self._file.file.write(to_json(found.union).encode())
-            self._file.commit()
+        files = {"output": self._output, "plot": self._plot}
+        missing = {} if found.finished else dict.fromkeys(files, UNFINISHED)
+        deadline = None if timeout is None else time.time() + (time_left(timeout, started) or 0.0)
+        if found.finished and self._file is not None and not _write_set(found.union, self._file, deadline):
+            missing["output"] = OUT_OF_TIME
         if found.finished and self._plot is not None:
             point = None if verdict.witness is None else verdict.witness.x
             draw_set(found.union, self._plot, self._axes, Marks(counterexample=point, names=dict(enumerate(names))))
-        files = {"output": self._output, "plot": self._plot}
-        paths = written(files, {} if found.finished else dict.fromkeys(files, UNFINISHED), as_json)
+        paths = written(files, missing, as_json)
         share = {} if verdict.witness is None else share_facts(found, time_left(timeout, started), as_json)
         if as_json:
             return {"counterexamples": {"finished": found.finished, "parts": len(found.union.parts),

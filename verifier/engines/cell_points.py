@@ -84,8 +84,13 @@ class PartsOf:
     def __call__(self, batch: Batch) -> tuple[list[Part], int]:
         """See :class:`verifier.engines.cell_units.Visit`."""
         asked, work = _suspects(self.query, batch)
-        return [Part(cell.signs, disjunct, part_of(cell, self.query, disjunct)) for cell, disjunct in asked
-                if point_in(cell, self.query, disjunct) is not None], work
+        found = [Part(cell.signs, disjunct, part_of(cell, self.query, disjunct)) for cell, disjunct in asked
+                 if point_in(cell, self.query, disjunct) is not None]
+        for part in found:
+            # remembered: what is asked of every part is found where parts are dealt to processes
+            part.region.bounding_box()
+            part.region.dimension  # noqa: B018
+        return found, work
 
 
 def point_in(cell: Cell, query: Query, disjunct: int) -> Point | None:

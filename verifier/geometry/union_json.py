@@ -2,12 +2,15 @@
 
     {"format": "union of polyhedra", "version": 1, "dimension": 2, "parts": [
         {"vertices": [["0", "1"], ["1/2", "1"]], "rays": [], "lines": []},
-        {"inequalities": [["1", "0", "3/2"]], "equations": []}]}
+        {"inequalities": [["1", "0", "3/2"]], "equations": []},
+        {"cell": {"inequalities": [["1", "3"], ["-1", "1"]], "equations": []}, "map": [["2", "0"], ["1/2", "1"]]}]}
 
 A part has generators (``vertices``, ``rays``, ``lines``, each a list of points or directions), or constraints
 (``inequalities``, ``equations``), or both, and then they describe the same set.  Missing lists of a description that is
 there are empty; no vertices: the empty set.  A constraint is the list ``a_1, ..., a_n, b`` and means ``a . x <= b``, or
-``a . x = b``.  Every number is a string: an integer, or ``p/q`` in integers with ``q > 0``.  Nothing is rounded.
+``a . x = b``.  Or a part is the image of a ``cell``, which is given by constraints in a space of its own, under an
+affine ``map``: for each coordinate the list ``w_1, ..., w_k, c``, which means ``w . x + c``.  Every number is a string:
+an integer, or ``p/q`` in integers with ``q > 0``.  Nothing is rounded.
 
 Reading does not trust the text: other keys, numbers in another notation and lists of a wrong length raise ValueError
 with the place.  That two descriptions of one part agree is checked.
@@ -17,17 +20,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
 from flint import fmpz
 
+from verifier.geometry import images
+from verifier.geometry.affine_image import MOST_LISTED, AffineImage
 from verifier.geometry.homogeneous import Constraints, Generators, Vector, distinct, primitive_of, unsigned
 from verifier.geometry.polytope import Polyhedron
 from verifier.geometry.representation import normalised
 from verifier.geometry.union import UnionOfPolyhedra
-from verifier.kernel.rational import Point, to_text
+from verifier.kernel.rational import Matrix, Point, to_text
 
 FORMAT = "union of polyhedra"
 VERSION = 1
@@ -35,24 +40,32 @@ MOST_DIGITS = 100_000
 _NUMBER = re.compile(r"(-?[0-9]+)(?:/([0-9]+))?", re.ASCII)
 _GENERATORS = ("vertices", "rays", "lines")
 _CONSTRAINTS = ("inequalities", "equations")
+_IMAGE = ("cell", "map")
 _INPUTS = "inputs"
 
 
 def to_json(union: UnionOfPolyhedra, constraints: bool = False,
             inputs: Callable[[int, Sequence[Vector]], Sequence[Point]] | None = None) -> str:
-    """The text, one line a part: each part as it is known, or with minimal ``constraints`` beside its vertices.
+    """The text, one line a part: each part as it is known, or with minimal ``constraints`` beside its vertices.  Of an
+    image in few coordinates the vertices are found.
 
     ``inputs(i, vertices)`` gives the inputs that attain these vertices of part i.
     """
-    lines = []
+    return "".join(pieces_of_json(union, constraints, inputs))
+
+
+def pieces_of_json(union: UnionOfPolyhedra, constraints: bool = False,
+                   inputs: Callable[[int, Sequence[Vector]], Sequence[Point]] | None = None) -> Iterator[str]:
+    """The text of :func:`to_json` in pieces, one a part and one more, each made when it is asked for."""
+    yield (f'{{"format": {json.dumps(FORMAT)}, "version": {VERSION}, "dimension": {union.ambient_dimension}, '
+           '"parts": [')
     for i, part in enumerate(union.parts):
         described = _describe(part, constraints)
         if inputs is not None and "vertices" in described:
             vertices = (part.generators if constraints else part.any_generators).vertices
             described[_INPUTS] = [[_numbers((v.numerator,), v.denominator)[0] for v in x] for x in inputs(i, vertices)]
-        lines.append(json.dumps(described))
-    head = f'{{"format": {json.dumps(FORMAT)}, "version": {VERSION}, "dimension": {union.ambient_dimension}, "parts": ['
-    return head + ",".join("\n  " + line for line in lines) + "]}\n"
+        yield f"{',' if i else ''}\n  {json.dumps(described)}"
+    yield "]}\n"
 
 
 def from_json(text: str | bytes) -> UnionOfPolyhedra:
@@ -69,17 +82,25 @@ def from_json(text: str | bytes) -> UnionOfPolyhedra:
     return UnionOfPolyhedra(dimension, tuple(_part(part, dimension, f"part {i}") for i, part in enumerate(parts)))
 
 
-def _describe(part: Polyhedron, both: bool) -> dict[str, list[list[str]]]:
-    result: dict[str, list[list[str]]] = {}
-    if both or part.given_generators is not None:
+def _describe(part: Polyhedron, both: bool) -> dict[str, Any]:
+    image = isinstance(part, AffineImage)
+    if isinstance(part, AffineImage) and not both and part.is_implicit and part.ambient_dimension > MOST_LISTED:
+        weight, bias = part.matrix()
+        return {"cell": _constraints(part.source),
+                "map": [[to_text(v) for v in (*row, c)] for row, c in zip(weight, bias, strict=True)]}
+    result: dict[str, Any] = {}
+    if both or image or part.given_generators is not None:
         g = part.generators if both else part.any_generators
         result |= {name: [_numbers(v[1:], v[0] or 1) for v in vectors]
                    for name, vectors in zip(_GENERATORS, (g.vertices, g.rays, g.lines), strict=True)}
     if both or part.given_constraints is not None:
-        c = part.constraints if both else part.any_constraints
-        result |= {name: [_numbers((*(-a for a in form[1:]), form[0]), 1) for form in forms]
-                   for name, forms in zip(_CONSTRAINTS, (c.inequalities, c.equations), strict=True)}
+        result |= _constraints(part.constraints if both else part.any_constraints)
     return result
+
+
+def _constraints(given: Constraints) -> dict[str, list[list[str]]]:
+    return {name: [_numbers((*(-a for a in form[1:]), form[0]), 1) for form in forms]
+            for name, forms in zip(_CONSTRAINTS, (given.inequalities, given.equations), strict=True)}
 
 
 def _numbers(numerators: Iterable[int], denominator: int) -> list[str]:
@@ -88,6 +109,8 @@ def _numbers(numerators: Iterable[int], denominator: int) -> list[str]:
 
 def _part(data: Any, dimension: int, place: str) -> Polyhedron:
     _require(isinstance(data, dict) and bool(data), f"{place}: expected an object with vertices or inequalities")
+    if set(data) & set(_IMAGE):
+        return _image(data, dimension, place)
     unknown = set(data) - {*_GENERATORS, *_CONSTRAINTS, _INPUTS}
     _require(not unknown, f"{place}: unknown keys {sorted(unknown)}")
     if _INPUTS in data:
@@ -102,13 +125,31 @@ def _part(data: Any, dimension: int, place: str) -> Polyhedron:
         generators = Generators(distinct(primitive_of((1, *p)) for p in points), _directions(rays, lambda v: v),
                                 _directions(lines, unsigned))
     if set(data) & set(_CONSTRAINTS):
-        forms = [tuple(primitive_of((row[-1], *(-a for a in row[:-1]))) for row in
-                       _rows(data, name, dimension + 1, place)) for name in _CONSTRAINTS]
-        constraints = normalised(Constraints(forms[0], forms[1]))
+        constraints = _read_constraints(data, dimension, place)
     if generators and constraints and not (Polyhedron(dimension, constraints).equals(
             Polyhedron(dimension, None, generators))):
         raise ValueError(f"{place}: its vertices and its inequalities describe different sets")
     return Polyhedron(dimension, constraints, generators)
+
+
+def _read_constraints(data: dict[str, Any], dimension: int, place: str) -> Constraints:
+    forms = [tuple(primitive_of((row[-1], *(-a for a in row[:-1]))) for row in
+                   _rows(data, name, dimension + 1, place)) for name in _CONSTRAINTS]
+    return normalised(Constraints(forms[0], forms[1]))
+
+
+def _image(data: dict[str, Any], dimension: int, place: str) -> AffineImage:
+    _require(set(data) == set(_IMAGE), f"{place}: an image has a cell and a map, and nothing else")
+    cell, rows = data["cell"], data["map"]
+    _require(isinstance(cell, dict) and not set(cell) - set(_CONSTRAINTS), f"{place}: a cell has inequalities and "
+             "equations, and nothing else")
+    _require(isinstance(rows, list) and len(rows) == dimension and isinstance(rows[0], list) and len(rows[0]) > 1,
+             f"{place}: expected a map with {dimension} rows")
+    size = len(rows[0]) - 1
+    exact = _rows(data, "map", size + 1, place)
+    made = images.affine(Matrix.from_rationals([row[:-1] for row in exact], size),
+                         Matrix.column([row[-1] for row in exact]), size, dimension)
+    return AffineImage.under(made, _read_constraints(cell, size, f"{place}, cell"))
 
 
 def _directions(rows: Iterable[Sequence[Fraction]], canonical: Callable[[Vector], Vector]) -> tuple[Vector, ...]:
