@@ -112,7 +112,7 @@ def reach(network: LoadedNetwork | Network, domain: Domain, *, layers: int | Non
     """
     from verifier.engines.cell_units import Harvest  # noqa: PLC0415
     from verifier.engines.propagate import Region  # noqa: PLC0415
-    from verifier.engines.reach import map_cells  # noqa: PLC0415
+    from verifier.engines.reach import map_cells, representation_of  # noqa: PLC0415
 
     deadline = None if timeout is None else time.time() + timeout
     plain = plain_network(network)
@@ -123,8 +123,8 @@ def reach(network: LoadedNetwork | Network, domain: Domain, *, layers: int | Non
     for piece in pieces_of(plain, domain):
         told = None if progress is None else _adding(progress, len(found))
         region = Region(plain, piece.domain, input_rows(piece), layers)
-        harvest = Harvest(region, map_cells, "auto", deadline, executor, told)
         try:
+            harvest = Harvest(region, map_cells, representation_of(region), deadline, executor, told)
             found.extend(harvest)
         except EmptyDomainError:
             regions.append((piece, None))

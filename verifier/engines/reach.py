@@ -25,8 +25,8 @@ from functools import cached_property
 
 import numpy as np
 
-from verifier.engines.cell_units import Batch
-from verifier.engines.propagate import Cell
+from verifier.engines.cell_units import Batch, prepared
+from verifier.engines.propagate import Cell, Region, Representation
 from verifier.engines.star_cells import LP_WORK, StarCell, star_cell
 from verifier.geometry.homogeneous import (
     Constraints,
@@ -42,6 +42,7 @@ from verifier.geometry.polytope import MOST_CONVERTED, Polyhedron
 from verifier.geometry.representation import normalised
 from verifier.kernel.rational import FloatArray, Matrix, Point, dot, nearest_float
 
+MOST_VERTEX_IMAGES = 7  # inputs; with more, a cell's vertices cost more than programs (benchmarks/images.py)
 IMAGE_WORK = 150_000  # of one vertex
 GLANCE_WORK = 20_000  # of one vertex in floating point, with its share of the cell
 
@@ -108,6 +109,12 @@ def mapped(cell: Cell) -> MappedCell | StarCell:
     graph = Polyhedron(dimension, rows).affine_image(Matrix.from_rationals([*basis, *weight], dimension),
                                                      Matrix.column([*origin, *constant]))
     return MappedCell(cell.signs, len(basis), graph.any_generators)
+
+
+def representation_of(region: Region) -> Representation:
+    """The representation in which the region's cells are mapped.  Raises EmptyDomainError."""
+    usual = prepared(region, "auto")
+    return "lp" if usual.chart.dimension > MOST_VERTEX_IMAGES else usual.representation
 
 
 def map_cells(batch: Batch) -> tuple[list[MappedCell | StarCell], int]:
