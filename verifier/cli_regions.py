@@ -20,8 +20,12 @@ from verifier.console import (
     HOLDS,
     OUT_OF_TIME,
     UNKNOWN,
+    axes_option,
+    color_option,
     common_options,
     complain,
+    fix_option,
+    fixed_inputs,
     jobs_option,
     processes,
     say,
@@ -61,10 +65,9 @@ CHEAP = 20_000
 @click.option("--output", type=FILE, help="Write every region to this file of JSON lines; with --around, a CSV file.")
 @click.option("--graph", type=FILE, help="Write the pairs of neighbouring regions to this file, one pair a line.")
 @click.option("--plot", type=FILE, help="Draw the regions over two inputs, into a PNG, SVG or PDF file.")
-@click.option("--axes", metavar="I,J", default="0,1", show_default=True, help="Which two inputs are drawn.")
-@click.option("--fix", metavar="I=V[,I=V...]", default="", help="Values of the other inputs in the picture.")
-@click.option("--color", type=click.Choice(["pattern", "map", "gradient"]), default="map", show_default=True,
-              help="What regions of one colour have in common.")
+@axes_option
+@fix_option
+@color_option("map", "pattern", "gradient")
 @click.option("--certificate", type=FILE, help="Write the proof of the count to this file.")
 @timeout_option
 @jobs_option
@@ -287,11 +290,6 @@ def _drawing(network: Network, domain: RegionDomain, plot: Path | None, axes: st
 
     drawn = two_axes(axes)
     require_drawable(plot, drawn, network.inputs)
-    fixed: dict[int, Fraction] = {}
-    for text in filter(None, fix.split(",")):
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip().isdecimal():
-            raise InputError(f"--fix: a pair I=V was required, received {text!r}")
-        (fixed[int(name)],) = _numbers("--fix", [value], 1)
+    fixed = fixed_inputs(fix)
     sliced(network, convex_domain(network, domain), drawn, fixed)
     return drawn, fixed

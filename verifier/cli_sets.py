@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +21,11 @@ from verifier.console import (
     UNKNOWN,
     all_of,
     axes_option,
+    color_option,
     common_options,
     exact_option,
+    fix_option,
+    fixed_inputs,
     jobs_option,
     processes,
     say,
@@ -46,6 +51,7 @@ if TYPE_CHECKING:
     from verifier.geometry.homogeneous import Vector
     from verifier.geometry.union import UnionOfPolyhedra
     from verifier.kernel.rational import Point
+    from verifier.plot import Marks
     from verifier.preimages import InputSet
     from verifier.properties.cells import ProvedCells
     from verifier.properties.safety import Verdict
@@ -80,28 +86,34 @@ def _read_domain(network: LoadedNetwork, spec: Path | None, box: str | None) -> 
               help="Instead, the set of inputs whose outputs lie in this set, a JSON file as --output writes it.")
 @click.option("--output", type=FILE, help="Write the set to this JSON file.")
 @click.option("--plot", type=FILE, help="Draw two coordinates of the set, into a PNG, SVG or PDF file.")
-@click.option("--plot-inputs", type=FILE, help="Draw the cells of two inputs (all others projected away).")
+@click.option("--plot-inputs", type=FILE, help="Draw the cells of two inputs (others are fixed or projected away).")
 @axes_option
+@fix_option
+@color_option("pattern", "map")
 @_certificate
 @timeout_option
 @jobs_option
 @common_options
 def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int | None, merge: bool,
                   preimage: Path | None, output: Path | None, plot: Path | None, plot_inputs: Path | None, axes: str,
-                  certificate: Path | None, timeout: float | None, jobs: int, as_json: bool) -> int:
+                  fix: str, color: str, certificate: Path | None, timeout: float | None, jobs: int,
+                  as_json: bool) -> int:
     """Compute the exact set of outputs of NET.onnx as a union of polyhedra, one for each cell."""
     from verifier.files import NewFile, distinct_outputs  # noqa: PLC0415
     from verifier.formats.onnx import read_network  # noqa: PLC0415
+    from verifier.plot import Marks  # noqa: PLC0415
     from verifier.preimages import preimage as inputs_to  # noqa: PLC0415
+    from verifier.region_picture import fixed_pieces  # noqa: PLC0415
     from verifier.report import reach_json, reach_text, share_facts  # noqa: PLC0415
-    from verifier.sets import Reach, reach, width  # noqa: PLC0415
+    from verifier.set_picture import Scene, draw_inputs, draw_outputs  # noqa: PLC0415
+    from verifier.sets import Reach, pieces_of, reach, width  # noqa: PLC0415
 
     started = time.monotonic()
     distinct_outputs([path for path in (net, spec, preimage) if path is not None],
                      [output, plot, plot_inputs, certificate])
     network = read_network(net)
     domain = _read_domain(network, spec, box)
-    drawn = two_axes(axes)
+    drawn, fixed = two_axes(axes), fixed_inputs(fix)
     letter = {0: "X", None: "Y", len(network.network.layers): "Y"}.get(layer, "Z")
     target = None
     if preimage is not None:
@@ -110,6 +122,11 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
         target, letter = _read_set(preimage), "X"
     _require_drawable(plot, drawn, network.network.inputs if target is not None else width(network, layer))
     _require_drawable(plot_inputs, drawn, network.network.inputs)
+    if fixed and plot_inputs is None:
+        raise InputError("--fix is for --plot-inputs: it requires one")
+    if fixed:
+        fixed_pieces(pieces_of(network.network, domain), fixed, drawn)
+    scene = Scene(network, domain, layer, drawn, letter)
     found: Reach | InputSet
     with contextlib.ExitStack() as stack:
         file = None if output is None else stack.enter_context(NewFile(output))
@@ -138,8 +155,15 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
         late = []
         if file is not None and found.finished and not _write_set(found.union, file, deadline, inputs):
             late.append("output")
-        if found.finished:
-            _draw(found, plot, plot_inputs, drawn, letter)
+        if found.finished and isinstance(found, Reach):
+            witness = scene.witness(deadline, executor) if plot is not None or plot_inputs is not None else None
+            if plot is not None and not draw_outputs(scene, found, plot, witness, deadline):
+                late.append("plot")
+            if plot_inputs is not None and not draw_inputs(scene, found, plot_inputs, fixed, color, witness, deadline,
+                                                           executor):
+                late.append("plot of inputs")
+        elif found.finished and plot is not None and not _draw_inputs_of(found, plot, drawn, Marks(), deadline):
+            late.append("plot")
     files = {"output": output, "plot": plot, "plot of inputs": plot_inputs, "certificate": certificate}
     missing = {} if found.finished else dict.fromkeys(files, UNFINISHED)
     if found.finished and certificate is not None and not (isinstance(found, Reach) and found.certified):
@@ -188,15 +212,18 @@ def _require_drawable(path: Path | None, axes: tuple[int, int], dimension: int) 
         require_drawable(path, axes, dimension)
 
 
-def _draw(found: Reach | InputSet, plot: Path | None, plot_inputs: Path | None, axes: tuple[int, int],
-          letter: str) -> None:
-    from verifier.plot import Marks, Tile, draw_partition, draw_set  # noqa: PLC0415
-    from verifier.sets import Reach  # noqa: PLC0415
+def _draw_inputs_of(found: Reach | InputSet, path: Path, axes: tuple[int, int], marks: Marks,
+                    deadline: float | None) -> bool:
+    """Draw a set of inputs, if there is time."""
+    from verifier.plot import draw_set  # noqa: PLC0415
+    from verifier.time_limits import Late, in_time  # noqa: PLC0415
 
-    if plot is not None:
-        draw_set(found.union, plot, axes, Marks(names={j: f"{letter}_{j}" for j in axes}))
-    if plot_inputs is not None and isinstance(found, Reach):
-        draw_partition((Tile(cell.region, cell.pattern) for cell in found.sources), plot_inputs, axes)
+    names = {j: f"X_{j}" for j in axes}
+    try:
+        draw_set(found.union, path, axes, replace(marks, names={**names, **marks.names}), partial(in_time, deadline))
+    except Late:
+        return False
+    return True
 
 
 class AllCounterexamples:
@@ -222,7 +249,7 @@ class AllCounterexamples:
                 as_json: bool) -> dict[str, Any]:
         """Find the set of a decided property, within a time limit in seconds, and write the files; what to tell."""
         from verifier.formats.witness import counted  # noqa: PLC0415
-        from verifier.plot import Marks, draw_set  # noqa: PLC0415
+        from verifier.plot import Marks  # noqa: PLC0415
         from verifier.preimages import counterexamples  # noqa: PLC0415
         from verifier.report import share_facts  # noqa: PLC0415
 
@@ -239,7 +266,9 @@ class AllCounterexamples:
             missing["output"] = OUT_OF_TIME
         if found.finished and self._plot is not None:
             point = None if verdict.witness is None else verdict.witness.x
-            draw_set(found.union, self._plot, self._axes, Marks(counterexample=point, names=dict(enumerate(names))))
+            marks = Marks(counterexample=point, label="all counterexamples", names=dict(enumerate(names)))
+            if not _draw_inputs_of(found, self._plot, self._axes, marks, deadline):
+                missing["plot"] = OUT_OF_TIME
         paths = written(files, missing, as_json)
         share = {} if verdict.witness is None else share_facts(found, time_left(timeout, started), as_json)
         if as_json:

@@ -11,6 +11,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONTRADICTED", "FAILED", "FILE", "HOLDS", "INTERRUPTED", "REJECTED", "UNKNOWN", "VIOLATED", "WRONG_USE", "all_of",
-    "axes_option", "common_options", "complain", "exact_option", "jobs_option", "log", "processes", "say", "say_json",
-    "seconds", "seed_option", "strict_option", "time_left", "timeout_option", "two_axes", "written",
+    "axes_option", "color_option", "common_options", "complain", "exact_option", "fix_option", "fixed_inputs",
+    "jobs_option", "log", "processes", "say", "say_json", "seconds", "seed_option", "strict_option", "time_left",
+    "timeout_option", "two_axes", "written",
 ]
 
 OUT_OF_TIME = "the time limit was reached"
@@ -83,6 +85,7 @@ solver_option = click.option("--solver", type=click.Choice(["highs", "cbc", "sci
                              show_default=True, help="Mixed-integer solver of engine milp, where installed.")
 jobs_option = click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True,
                            help="Worker processes.")
+fix_option = click.option("--fix", metavar="I=V[,I=V...]", default="", help="Values of other inputs in the picture.")
 axes_option = click.option("--axes", metavar="I,J", default="0,1", show_default=True,
                            help="Which two coordinates are drawn.")
 strict_option = click.option("--strict-bounds", is_flag=True,
@@ -119,6 +122,28 @@ def processes(jobs: int) -> Iterator[MapExecutor | None]:
 
     with Processes(jobs) as executor:
         yield executor
+
+
+def color_option(*choices: str) -> Callable[[Command], Command]:
+    """``--color``: what cells of one colour have in common; the first choice without it."""
+    return click.option("--color", type=click.Choice(choices), default=choices[0], show_default=True,
+                        help="What cells of one colour have in common.")
+
+
+def fixed_inputs(text: str) -> dict[int, Fraction]:
+    """The values of ``--fix``.  Raises InputError."""
+    from verifier.formats.numbers import parse_number  # noqa: PLC0415
+
+    fixed: dict[int, Fraction] = {}
+    for pair in filter(None, text.split(",")):
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip().isdecimal():
+            raise InputError(f"--fix: a pair I=V was required, received {pair!r}")
+        try:
+            fixed[int(name)] = parse_number(value)
+        except InputError as error:
+            raise InputError(f"--fix: {error}") from None
+    return fixed
 
 
 def two_axes(text: str) -> tuple[int, int]:

@@ -11,7 +11,7 @@ are built without pyplot, hence without a display or global state, and the same 
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from os import PathLike
@@ -38,6 +38,10 @@ _LINE: Colour = (0.10, 0.30, 0.55)
 _UNSAFE = "tab:red"
 
 
+def _nothing() -> None:
+    """Between two parts of a picture."""
+
+
 @dataclass(frozen=True)
 class Tile:
     """A region of the input space, and what it is coloured by: its activation pattern, its affine map, anything."""
@@ -57,6 +61,8 @@ class Marks:
     """Names of coordinates for the axes; others are numbered."""
     ball: Ball | None = None
     """A ball of the plane of the picture, drawn as its outline."""
+    label: str = ""
+    """What the set is called in the legend; without it the legend names the marks alone."""
 
 
 @dataclass
@@ -82,29 +88,36 @@ class _Shapes:
 
 
 def draw_set(union: UnionOfPolyhedra, path: str | PathLike[str], outputs: Sequence[int] = (0, 1),
-             marks: Marks | None = None) -> None:
+             marks: Marks | None = None, between: Callable[[], None] = _nothing) -> None:
     """The projection of a union of polyhedra on two coordinates, written to a PNG, SVG or PDF file.
 
-    ``marks.unsafe`` and ``marks.counterexample`` live in the space of the union.  Raises InputError for another file
-    ending, without matplotlib, for coordinates that do not exist, and when the file cannot be written.
+    ``marks.unsafe`` and ``marks.counterexample`` live in the space of the union.  ``between()`` is called before each
+    part is dealt with; what it raises ends the work.  Raises InputError for another file ending, without matplotlib,
+    for coordinates that do not exist, and when the file cannot be written.
     """
     marks = marks or Marks()
     require_drawable(path, outputs, union.ambient_dimension)
-    parts = [part for part in union.projection(outputs).parts if not part.is_empty()]
+    parts = []
+    for part in union.projection(outputs).parts:
+        between()
+        if part.vertices():
+            parts.append(part)
     picture = _Picture(path, outputs, "Y", parts, marks)
     shapes = _Shapes()
     for part in parts:
         shapes.add(part, picture.view)
-    picture.polygons(shapes, [_FILL] * len(shapes.polygons), _LINE, opacity=0.6)
+    picture.polygons(shapes, [_FILL] * len(shapes.polygons), _LINE, opacity=0.6, label=marks.label)
     picture.write()
 
 
 def draw_partition(tiles: Iterable[Tile], path: str | PathLike[str], inputs: Sequence[int] = (0, 1),
-                   fixed: Mapping[int, Fraction] | None = None, marks: Marks | None = None) -> None:
+                   fixed: Mapping[int, Fraction] | None = None, marks: Marks | None = None,
+                   between: Callable[[], None] = _nothing, overlap: bool = False) -> None:
     """Regions of the input space on two inputs, one colour a key, written to a PNG, SVG or PDF file.
 
     The inputs in ``fixed`` are held at the given values (a slice, of the unsafe set too); all others are projected
     away.  Regions that have no area in the picture are left out.  ``marks`` live in the space of the regions.
+    ``between`` as of :func:`draw_set`.  ``overlap``: that regions may lie over each other is shown.
 
     Raises InputError as :func:`draw_set`, and when ``fixed`` leaves nothing to be drawn.
     """
@@ -117,8 +130,12 @@ def draw_partition(tiles: Iterable[Tile], path: str | PathLike[str], inputs: Seq
         raise InputError(f"inputs {sorted(values)} of {dimension} cannot be fixed in a picture of {list(inputs)}")
     rows = [[*(Fraction(i == j) for i in range(dimension)), Fraction(value)] for j, value in values.items()]
     plane = Polyhedron.from_matrix(Matrix.from_rationals(rows, dimension + 1), [True] * len(rows))
-    flat = [((t.region.intersection(plane) if rows else t.region).projection(inputs), t.key) for t in regions]
-    visible = [(region, key) for region, key in flat if region.dimension == 2]
+    visible = []
+    for tile in regions:
+        between()
+        flat = (tile.region.intersection(plane) if rows else tile.region).projection(inputs)
+        if len(flat.vertices()) > 2 or flat.dimension == 2:
+            visible.append((flat, tile.key))
     if not visible:
         raise InputError("no region has an area in the plane of the picture")
     unsafe = marks.unsafe.intersection(plane) if marks.unsafe is not None and rows else marks.unsafe
@@ -127,7 +144,7 @@ def draw_partition(tiles: Iterable[Tile], path: str | PathLike[str], inputs: Seq
     for region, key in visible:
         shapes.add(region, picture.view, key)
     palette = {key: _colour(i) for i, key in enumerate(dict.fromkeys(shapes.keys))}
-    picture.polygons(shapes, [palette[key] for key in shapes.keys], (0.2, 0.2, 0.2))
+    picture.polygons(shapes, [palette[key] for key in shapes.keys], (0.2, 0.2, 0.2), 0.5 if overlap else 1.0)
     picture.write()
 
 
@@ -145,6 +162,7 @@ class _Picture:
         corners = [v for part in parts for v in part.vertices()] + ([] if self._spot is None else [self._spot])
         box = _view(corners)
         self.view = Polyhedron.from_points([(x, y) for x in (box[0][0], box[0][1]) for y in (box[1][0], box[1][1])])
+        self._legend: list[Any] = []
         self._figure = self._matplotlib.figure.Figure(figsize=(6.4, 4.8), layout="constrained")
         self._axes: Axes = self._figure.add_subplot()
         self._axes.set_xlim(*map(nearest_float, box[0]))
@@ -152,10 +170,14 @@ class _Picture:
         names = [marks.names.get(j, f"{letter}_{j}") for j in coordinates]
         self._axes.set_xlabel(names[0], parse_math=False)
         self._axes.set_ylabel(names[1], parse_math=False)
-        self._axes.set_title(marks.title, parse_math=False)
+        self._axes.set_title(marks.title, parse_math=False, fontsize="medium")
 
-    def polygons(self, shapes: _Shapes, colours: Sequence[Colour], line: Colour, opacity: float = 1.0) -> None:
+    def polygons(self, shapes: _Shapes, colours: Sequence[Colour], line: Colour, opacity: float = 1.0,
+                 label: str = "") -> None:
         """Filled polygons under segments and points; overlaps show when the polygons are few and not opaque."""
+        if label:
+            self._legend.append(self._matplotlib.patches.Patch(facecolor=(*_FILL, opacity), edgecolor=line,
+                                                               label=label))
         collections = self._matplotlib.collections
         many = len(shapes.polygons) > MOST_OUTLINED
         width = 0.2 if many else max(0.2, 0.9 - len(shapes.polygons) / MOST_OUTLINED)
@@ -177,7 +199,7 @@ class _Picture:
     def write(self) -> None:
         """Add the marks and save the file."""
         self._draw_ball()
-        legend = [*self._draw_unsafe(), *self._draw_counterexample()]
+        legend = [*self._legend, *self._draw_unsafe(), *self._draw_counterexample()]
         if legend:
             self._figure.legend(handles=legend, loc="outside lower center", ncols=len(legend), frameon=False)
         dates: dict[str, dict[str, Any]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
