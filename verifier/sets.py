@@ -44,6 +44,7 @@ from verifier.properties.output_range import (
     conclude_empty,
     conclude_unbounded,
 )
+from verifier.solvers.child import time_limit
 from verifier.time_limits import Late, in_time, until
 
 if TYPE_CHECKING:
@@ -147,7 +148,9 @@ def reach(network: LoadedNetwork | Network, domain: Domain, *, layers: int | Non
         late[0] = late[0] or (deadline is not None and time.time() >= deadline)
         return late[0]
 
-    return Reach(union.merged(stop), tuple(found), True, not late[0], certified)
+    with time_limit(deadline):
+        union = union.merged(stop)
+    return Reach(union, tuple(found), True, not late[0], certified)
 
 
 def _proof(piece: Query, region: Region | None, deadline: float | None) -> PieceProof:

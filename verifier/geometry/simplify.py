@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from verifier.geometry.convex_hull import convex_hull
 from verifier.geometry.difference import difference
 from verifier.geometry.neighbours import Neighbours
 from verifier.geometry.polytope import Polyhedron
+from verifier.solvers.child import OutOfTime
 
 
 def convex_union(first: Polyhedron, second: Polyhedron) -> Polyhedron | None:
@@ -62,10 +64,10 @@ def without_contained(parts: Sequence[Polyhedron], stop: Callable[[], bool] = _n
             break
         if below is not None and parts[i].dimension >= below:
             continue
-        for other in index.meeting(parts[i].bounding_box()):
-            if other != k and filled[other] not in removed and parts[filled[other]].includes(parts[i]):
+        with suppress(OutOfTime):  # and stop() says so next
+            if any(other != k and filled[other] not in removed and parts[filled[other]].includes(parts[i])
+                   for other in index.meeting(parts[i].bounding_box())):
                 removed.add(i)
-                break
     return [i for i in range(len(parts)) if i not in removed and not parts[i].is_empty()]
 
 
@@ -86,7 +88,10 @@ def merged(parts: Sequence[Polyhedron], stop: Callable[[], bool] = _never) -> li
             other = current[j]
             if other is None or j == i:
                 continue
-            union = convex_union(part, other)
+            try:
+                union = convex_union(part, other)
+            except OutOfTime:  # and stop() says so next
+                break
             if union is not None:
                 current[i], current[j] = union, None
                 index.replace(i, union.bounding_box())

@@ -15,6 +15,7 @@ in arrays for m rows, writes beyond their end.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from fractions import Fraction
 
 import cdd
 import cdd.gmp
+
+from verifier.solvers.child import interruptible
 
 _LOCK = threading.Lock()
 
@@ -42,13 +45,35 @@ class Table:
     linear: Collection[int] = ()
 
 
+MOST_DIRECT = 50_000
+"""Work that is done in this process: about half a second at most (by measurement, with rationals of 60 bits)."""
+
+
 def dual_description(table: Table, given: Description) -> Table:
     """Generators of the constraints, or constraints of the generators, by exact double description.
+
+    One call of foreign code does it, which cares neither for interrupts nor for time.  What may take long is therefore
+    done by :func:`~verifier.solvers.child.interruptible`, whose exceptions it raises.
 
     The table needs a row.  The result is without redundancy up to the two conventions of cddlib: the constraint
     ``1 >= 0`` may be listed, and the apex 0 is left out when all constraints are homogeneous (``b = 0``).  No rows:
     the constraints contradict each other, or describe the point 0 by that second convention.
     """
+    if work_bound(len(table.rows), len(table.rows[0]) - 1) > MOST_DIRECT:
+        return interruptible(_converted, table, given)
+    return _converted(table, given)
+
+
+def work_bound(rows: int, dimension: int) -> int:
+    """The number of rows times the most that their dual description can have, by McMullen's upper bound theorem: a
+    polytope of dimension d with n vertices has at most as many facets as the cyclic one."""
+    upper, lower = rows - (dimension + 1) // 2, rows - dimension // 2 - 1
+    half = dimension // 2
+    most = math.comb(max(upper, 0), half) + math.comb(max(lower, 0), (dimension - 1) // 2)
+    return rows * max(most, 1)
+
+
+def _converted(table: Table, given: Description) -> Table:
     with _LOCK:
         output = cdd.gmp.copy_output(cdd.gmp.polyhedron_from_matrix(_matrix(table, given)))
         return Table([tuple(row) for row in output.array], frozenset(output.lin_set))

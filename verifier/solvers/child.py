@@ -18,7 +18,9 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
@@ -27,6 +29,10 @@ T = TypeVar("T")
 
 class ChildFailed(RuntimeError):
     """The child died, overran its time, or its call raised: this says nothing about the question."""
+
+
+class OutOfTime(ChildFailed):
+    """The deadline of :func:`time_limit` passed during the call."""
 
 
 class Child:
@@ -87,6 +93,40 @@ class Child:
             theirs.close()
             self._pipe = Connection(ours.detach())
         return self._pipe
+
+
+_DEADLINE: ContextVar[float | None] = ContextVar("deadline", default=None)
+_LOCK = threading.Lock()
+_HELPERS: dict[int, Child] = {}  # by process: a fork must not talk to its parent's
+
+
+@contextlib.contextmanager
+def time_limit(deadline: float | None) -> Iterator[None]:
+    """Within it :func:`interruptible` calls end when ``time.time()`` reaches the deadline."""
+    token = _DEADLINE.set(deadline)
+    try:
+        yield
+    finally:
+        _DEADLINE.reset(token)
+
+
+def interruptible(function: Callable[..., T], *arguments: Any) -> T:
+    """``function(*arguments)`` of picklable things in a child process that waits for the next call afterwards.
+
+    It stops when it is interrupted, and at the deadline of :func:`time_limit`, then with OutOfTime.  Raises ChildFailed
+    as :meth:`Child.call`.
+    """
+    deadline = _DEADLINE.get()
+    left = None if deadline is None else deadline - time.time()
+    if left is not None and left <= 0:
+        raise OutOfTime("it was not begun, the time is up")
+    with _LOCK:
+        try:
+            return _HELPERS.setdefault(os.getpid(), Child()).call(function, *arguments, seconds=left)
+        except ChildFailed as error:
+            if deadline is not None and time.time() >= deadline:
+                raise OutOfTime(str(error)) from None
+            raise
 
 
 def serve(descriptor: int) -> None:
