@@ -182,10 +182,10 @@ def _write_set(union: UnionOfPolyhedra, file: NewFile, deadline: float | None,
                inputs: Callable[[int, Sequence[Vector]], Sequence[Point]] | None = None) -> bool:
     """Write the set, if there is time: vertices may have to be found."""
     from verifier.geometry.union_json import pieces_of_json  # noqa: PLC0415
-    from verifier.time_limits import Late, until  # noqa: PLC0415
+    from verifier.time_limits import Late, in_time  # noqa: PLC0415
 
     try:
-        for text in until(deadline, pieces_of_json(union, inputs=inputs)):
+        for text in pieces_of_json(union, inputs=inputs, between=partial(in_time, deadline)):
             file.file.write(text.encode())
     except Late:
         return False

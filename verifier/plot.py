@@ -92,14 +92,15 @@ def draw_set(union: UnionOfPolyhedra, path: str | PathLike[str], outputs: Sequen
     """The projection of a union of polyhedra on two coordinates, written to a PNG, SVG or PDF file.
 
     ``marks.unsafe`` and ``marks.counterexample`` live in the space of the union.  ``between()`` is called before each
-    part is dealt with; what it raises ends the work.  Raises InputError for another file ending, without matplotlib,
-    for coordinates that do not exist, and when the file cannot be written.
+    part whose vertices have to be found; what it raises ends the work.  Raises InputError for another file ending,
+    without matplotlib, for coordinates that do not exist, and when the file cannot be written.
     """
     marks = marks or Marks()
     require_drawable(path, outputs, union.ambient_dimension)
     parts = []
     for part in union.projection(outputs).parts:
-        between()
+        if part.is_implicit:
+            between()
         if part.vertices():
             parts.append(part)
     picture = _Picture(path, outputs, "Y", parts, marks)
@@ -132,8 +133,9 @@ def draw_partition(tiles: Iterable[Tile], path: str | PathLike[str], inputs: Seq
     plane = Polyhedron.from_matrix(Matrix.from_rationals(rows, dimension + 1), [True] * len(rows))
     visible = []
     for tile in regions:
-        between()
         flat = (tile.region.intersection(plane) if rows else tile.region).projection(inputs)
+        if flat.is_implicit:
+            between()
         if len(flat.vertices()) > 2 or flat.dimension == 2:
             visible.append((flat, tile.key))
     if not visible:

@@ -55,11 +55,15 @@ def to_json(union: UnionOfPolyhedra, constraints: bool = False,
 
 
 def pieces_of_json(union: UnionOfPolyhedra, constraints: bool = False,
-                   inputs: Callable[[int, Sequence[Vector]], Sequence[Point]] | None = None) -> Iterator[str]:
-    """The text of :func:`to_json` in pieces, one a part and one more, each made when it is asked for."""
+                   inputs: Callable[[int, Sequence[Vector]], Sequence[Point]] | None = None,
+                   between: Callable[[], None] = lambda: None) -> Iterator[str]:
+    """The text of :func:`to_json` in pieces.  ``between()`` is called before each part whose vertices have to be found;
+    what it raises ends the work."""
     yield (f'{{"format": {json.dumps(FORMAT)}, "version": {VERSION}, "dimension": {union.ambient_dimension}, '
            '"parts": [')
     for i, part in enumerate(union.parts):
+        if part.is_implicit:
+            between()
         described = _describe(part, constraints)
         if inputs is not None and "vertices" in described:
             vertices = (part.generators if constraints else part.any_generators).vertices
