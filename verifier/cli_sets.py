@@ -85,7 +85,7 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
     """Compute the exact set of outputs of NET.onnx as a union of polyhedra, one for each cell."""
     from verifier.files import NewFile, distinct_outputs  # noqa: PLC0415
     from verifier.formats.onnx import read_network  # noqa: PLC0415
-    from verifier.geometry.union_json import to_json  # noqa: PLC0415
+    from verifier.geometry.union_json import json_lines  # noqa: PLC0415
     from verifier.preimages import preimage as inputs_to  # noqa: PLC0415
     from verifier.report import reach_json, reach_text, share_facts  # noqa: PLC0415
     from verifier.sets import reach, width  # noqa: PLC0415
@@ -129,7 +129,7 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
             found = inputs_to(network, domain, target, layers=layer, timeout=left, executor=executor, progress=told)
             facts |= share_facts(found, time_left(timeout, started), as_json)
         if file is not None and found.finished:
-            file.file.write(to_json(found.union, inputs=inputs).encode())
+            file.file.writelines(line.encode() for line in json_lines(found.union, inputs=inputs))
             file.commit()
         if found.finished:
             _draw(found, plot, plot_inputs, drawn, letter)
@@ -206,7 +206,7 @@ class AllCounterexamples:
                 as_json: bool) -> dict[str, Any]:
         """Find the set of a decided property, within a time limit in seconds, and write the files; what to tell."""
         from verifier.formats.witness import counted  # noqa: PLC0415
-        from verifier.geometry.union_json import to_json  # noqa: PLC0415
+        from verifier.geometry.union_json import json_lines  # noqa: PLC0415
         from verifier.plot import Marks, draw_set  # noqa: PLC0415
         from verifier.preimages import counterexamples  # noqa: PLC0415
         from verifier.report import share_facts  # noqa: PLC0415
@@ -218,7 +218,7 @@ class AllCounterexamples:
                                     progress=lambda count: bar.update(0.0, f"{count:,} cells"))
         names = self._property.input_names
         if found.finished and self._file is not None:
-            self._file.file.write(to_json(found.union).encode())
+            self._file.file.writelines(line.encode() for line in json_lines(found.union))
             self._file.commit()
         if found.finished and self._plot is not None:
             point = None if verdict.witness is None else verdict.witness.x

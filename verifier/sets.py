@@ -9,6 +9,7 @@ Cells are imported where they are used: the compiled traversal is not for those 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,7 +26,7 @@ from verifier.formats.expression import LinearExpression, parse_expression
 from verifier.formats.onnx import LoadedNetwork, plain_network
 from verifier.formats.vnnlib import Property
 from verifier.geometry.chart import EmptyDomainError, integral
-from verifier.geometry.homogeneous import Vector
+from verifier.geometry.homogeneous import Vector, to_point
 from verifier.geometry.union import UnionOfPolyhedra
 from verifier.kernel.certificate import InvalidCertificate, unpack
 from verifier.kernel.checker import NoPoint, PointIn, Theorem, check_no_point, check_point
@@ -46,6 +47,7 @@ from verifier.properties.output_range import (
 from verifier.time_limits import Late, until
 
 if TYPE_CHECKING:
+    from verifier.engines.images import Images
     from verifier.engines.reach import MappedCell
 
 __all__ = ["Domain", "Reach", "output_range", "reach"]
@@ -64,34 +66,61 @@ class Reach:
     ``union`` is the image of cell i.  When not ``finished``, time ran out, and ``union`` is only a part of the set;
     when not ``merged``, parts could still be united (time ran out, or nobody asked for it)."""
 
-    union: UnionOfPolyhedra
-    sources: tuple[MappedCell, ...]
+    sources: Images
     finished: bool
+    united: UnionOfPolyhedra | None = None
     merged: bool = False
+
+    @cached_property
+    def union(self) -> UnionOfPolyhedra:
+        """The set, exactly; without merging it is computed when it is asked for."""
+        return self.sources.union() if self.united is None else self.united
 
     @property
     def cells(self) -> int:
         """The number of cells that were mapped."""
         return len(self.sources)
 
+    @property
+    def ambient_dimension(self) -> int:
+        """The number of outputs."""
+        return self.sources.dimension
+
+    @cached_property
+    def dimensions(self) -> Counter[int]:
+        """How many parts of ``union`` have which dimension; quick before the union is known, too."""
+        return self.sources.dimensions() if self.united is None else self.united.dimensions
+
+    @cached_property
+    def bounding_box(self) -> Box | None:
+        """The smallest box that contains the set, None for the empty set; as quick."""
+        return self.sources.bounding_box()
+
     def inputs(self, part: int) -> tuple[Point, ...]:
         """For each vertex of that part of the union, in order, an input that attains it."""
-        return self.attaining(part, self.union.parts[part].generators.vertices)
+        return tuple(map(to_point, self.attaining(part, self.union.parts[part].generators.vertices)))
 
-    def attaining(self, part: int, outputs: Iterable[Vector]) -> tuple[Point, ...]:
-        """For each of these outputs, vectors ``(t, y)`` of that part of the union, an input that attains it."""
-        own = self.sources[part] if not self.merged and len(self.sources) == len(self.union.parts) else None
-        found = []
-        for output in outputs:
-            cells = self.sources if own is None else (own,)
-            first = self._cell_of.get(output) if own is None else None
-            candidates = (cell.attaining(output) for cell in (*((first,) if first else ()), *cells))
-            found.append(next(x for x in candidates if x is not None))
-        return tuple(found)
+    def attaining(self, part: int, outputs: Iterable[Vector]) -> tuple[Vector, ...]:
+        """For each of these outputs, vectors ``(t, y)`` of that part of the union, an input ``(t, x)`` that attains
+        it."""
+        if self.united is None:
+            cell = self.sources[part]
+            return tuple(_attained([cell], output) for output in outputs)
+        known = self._cell_of
+        return tuple(_attained([known[output]] if output in known else self.sources, output) for output in outputs)
 
     @cached_property
     def _cell_of(self) -> dict[Vector, MappedCell]:
-        return {output: cell for cell in reversed(self.sources) for output in cell.by_output}
+        return {v.output: cell for cell in reversed(self.sources) for v in cell.vertices}
+
+
+def _attained(cells: Iterable[MappedCell], output: Vector) -> Vector:
+    """The input of the first cell that has one with this output; raises ValueError when none has."""
+    for cell in cells:
+        found = cell.attaining(output)
+        if found is not None:
+            return found
+    raise ValueError("an output of the set was required")
 
 
 def reach(network: LoadedNetwork | Network, domain: Domain, *, layers: int | None = None, merge: bool = False,
@@ -105,13 +134,13 @@ def reach(network: LoadedNetwork | Network, domain: Domain, *, layers: int | Non
     takes memory for all of them.  Raises InputError when network, domain and ``layers`` do not fit.
     """
     from verifier.engines.cell_units import Harvest  # noqa: PLC0415
+    from verifier.engines.images import Images  # noqa: PLC0415
     from verifier.engines.propagate import Propagation, Region  # noqa: PLC0415
     from verifier.engines.reach import map_cells  # noqa: PLC0415
 
     deadline = None if timeout is None else time.time() + timeout
     plain = plain_network(network)
-    dimension = width(plain, layers)
-    found: list[MappedCell] = []
+    found = Images(width(plain, layers))
     regions: list[tuple[Query, Region | None]] = []
     finished = True
     for piece in pieces_of(plain, domain):
@@ -119,7 +148,8 @@ def reach(network: LoadedNetwork | Network, domain: Domain, *, layers: int | Non
         region = Region(plain, piece.domain, input_rows(piece), layers)
         harvest = Harvest(region, map_cells, "auto", deadline, executor, told)
         try:
-            found.extend(harvest)
+            for one in harvest:
+                found.add(region, one)
         except EmptyDomainError:
             regions.append((piece, None))
             continue
@@ -130,16 +160,15 @@ def reach(network: LoadedNetwork | Network, domain: Domain, *, layers: int | Non
                   partition_proof(region, list(Propagation(region).cells())) for piece, region in regions]
         kept_layers = len(plain.layers) if layers is None else layers
         write_cells(certificate, network, domain, Counted.REACH, kept_layers, proofs, {})
-    union = UnionOfPolyhedra(dimension, tuple(cell.image for cell in found))
     if not (merge and finished):
-        return Reach(union, tuple(found), finished)
+        return Reach(found, finished)
     late = [False]
 
     def stop() -> bool:
         late[0] = late[0] or (deadline is not None and time.time() >= deadline)
         return late[0]
 
-    return Reach(union.merged(stop), tuple(found), True, merged=not late[0])
+    return Reach(found, True, found.union().merged(stop), merged=not late[0])
 
 
 def width(network: LoadedNetwork | Network, layers: int | None = None) -> int:
@@ -272,8 +301,8 @@ def _starts(domains: Sequence[Query], directions: Sequence[Point], deadline: flo
             executor: MapExecutor | None, progress: Callable[[float, str], None] | None) -> dict[int, dict[int, Point]]:
     """For each direction and domain the best vertex of all cells."""
     from verifier.engines.cell_units import Harvest  # noqa: PLC0415
+    from verifier.engines.glance import Glance, best_points  # noqa: PLC0415
     from verifier.engines.propagate import Region  # noqa: PLC0415
-    from verifier.engines.reach import Glance, best_points  # noqa: PLC0415
 
     told = None if progress is None else lambda count: progress(0.0, f"{count:,} cells")
     starts: dict[int, dict[int, Point]] = {number: {} for number in range(len(directions))}
