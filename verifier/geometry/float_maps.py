@@ -8,6 +8,9 @@ cells of a batch by one matrix product a layer.  So of the function ``f(u) = a .
 
 *At vertices.*  ``| fl(A . V + C) - f(v) |  <=  slack + norm radius`` as there, on a bounded chart.
 
+*Different maps.*  Cells whose numbers ``p = sum r_ij (A, C)_ij``, with fixed factors ``|r_ij| <= 1``, are farther apart
+than their errors have different maps: p is off by at most ``sum_i error_i`` and the rounding of the sum.
+
 *Full rank.*  Let A be the k x m matrix of the linear parts of m outputs (one a column), and B any m x k matrix, here
 the float pseudo-inverse.  If ``k <= m`` and some norm of ``I - a B`` is less than 1, then ``a B`` is regular and a has
 rank k; if ``m <= k``, the same with ``I - B a``.  With the maximum row sum as the norm,
@@ -56,6 +59,18 @@ class FloatMaps:
         return values, (slack[cell] + norm[cell] * radius[:, None]) * (1 + self.g)
 
     @np.errstate(over="ignore", invalid="ignore")
+    def marks(self) -> tuple[FloatArray, FloatArray]:
+        """For each cell an interval (its ends): cells with one affine map have a common point in theirs."""
+        _, k, outputs = self.linear.shape
+        factors = np.random.default_rng(0).uniform(-1, 1, (k + 1, outputs))
+        mark = (self.linear * factors[:k]).sum(axis=(1, 2)) + (self.constant * factors[k]).sum(axis=1)
+        size = np.abs(self.linear).sum(axis=(1, 2)) + np.abs(self.constant).sum(axis=1)
+        off = (self.error.sum(axis=1) + (1 + k * outputs) * self.g * size + TINY) * (1 + self.g)
+        known = off < np.inf
+        return np.where(known, np.nextafter(mark - off, -np.inf), -np.inf), np.where(
+            known, np.nextafter(mark + off, np.inf), np.inf)
+
+    @np.errstate(over="ignore", invalid="ignore")
     def full_rank(self) -> Flags:
         """For each cell whether the linear part is proved to have full rank, the smaller one of k and the number of
         outputs."""
@@ -81,7 +96,6 @@ class FloatNetwork:
 
     def __init__(self, layers: tuple[Layer, ...], chart: Chart, maps: ExactMaps) -> None:
         self.plan = make_plan(layers, chart, maps)
-        self._inputs = chart.dimension
         if not layers:
             table, denominator = maps.output_table(b"")
             found = [rounded(tuple(map(int, row)), denominator, self.plan.g) for row in table.tolist()[:-1]]
