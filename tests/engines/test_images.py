@@ -96,6 +96,26 @@ def test_bounds_that_floats_do_not_know():
     assert found.dimensions == {1: 2}
 
 
+def test_many_cells_that_tie(monkeypatch):
+    """Outputs of ReLUs are 0 on half of the cells: one of them is enough, whatever their number."""
+    rng = np.random.default_rng(5)
+    layer = Layer.relu(Matrix.from_floats(rng.normal(size=(9, 3))), Matrix.from_floats(rng.normal(size=(9, 1))))
+    found = reach(Network((layer, layer_of(rng, 9, 4))), cube(3))
+    asked = []
+    inner = SharedVertices.of
+    monkeypatch.setattr(SharedVertices, "of", lambda *given: asked.append(given[2]) or inner(*given))
+    box = found.bounding_box
+    assert box.lower == (F(0),) * 4
+    assert found.cells > 100
+    assert len(asked) < 40
+    assert box == found.union.bounding_box()
+
+
+def layer_of(rng, inputs, units):
+    """A ReLU layer in general position."""
+    return Layer.relu(Matrix.from_floats(rng.normal(size=(units, inputs))), Matrix.zeros(units, 1))
+
+
 def test_nothing_and_unbounded_sets():
     network = modular((2, 4, 2), 11)
     nothing = reach(network, Box.from_bounds([0, 0], [1, 1]), timeout=1e-9)

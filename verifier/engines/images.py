@@ -22,7 +22,7 @@ from flint import fmpz_mat
 from verifier.engines.cell_units import prepared
 from verifier.engines.propagate import Region, Representation
 from verifier.engines.reach import MappedBatch, MappedCell
-from verifier.engines.shared_vertices import SharedVertices
+from verifier.engines.shared_vertices import Attained, SharedVertices
 from verifier.geometry.union import UnionOfPolyhedra
 from verifier.kernel.polyhedron import Box
 
@@ -61,24 +61,27 @@ class Images(Sequence[MappedCell]):
             return [self[i] for i in range(len(self))[index]]
         number = range(len(self))[index]
         chunk = bisect_right(self._ends, number)
-        return self._made(chunk, number - (self._ends[chunk - 1] if chunk else 0))
-
-    def __iter__(self) -> Iterator[MappedCell]:
-        begin = 0
-        for chunk, end in enumerate(self._ends):
-            for c in range(end - begin):
-                yield self._made(chunk, c)
-            begin = end
-
-    def _made(self, chunk: int, c: int) -> MappedCell:
         found, shared = self._chunks[chunk]
         if isinstance(found, MappedCell):
             return found
         assert shared is not None
+        c = number - (self._ends[chunk - 1] if chunk else 0)
+        return self._made(found, shared, c, shared.of(found.cells, c))
+
+    def __iter__(self) -> Iterator[MappedCell]:
+        for found, shared in self._chunks:
+            if isinstance(found, MappedCell):
+                yield found
+                continue
+            assert shared is not None
+            for c, vertices in enumerate(shared.of_all(found.cells)):
+                yield self._made(found, shared, c, vertices)
+
+    def _made(self, found: MappedBatch, shared: SharedVertices, c: int, vertices: tuple[Attained, ...]) -> MappedCell:
         propagation = shared.propagation
         injective = bool(found.full[c]) and propagation.chart.dimension <= self.dimension
-        return MappedCell(found.cells.signs[c].tobytes() + propagation.trailing, shared.of(found.cells, c),
-                          minimal=True, injective=injective)
+        return MappedCell(found.cells.signs[c].tobytes() + propagation.trailing, vertices, minimal=True,
+                          injective=injective)
 
     def union(self) -> UnionOfPolyhedra:
         """The set, part i the image of cell i."""
@@ -121,16 +124,16 @@ class Images(Sequence[MappedCell]):
                 best = sign * end if best is None else max(best, sign * end)
             else:
                 floor = max(floor, float(found.greatest[j] if sign > 0 else -found.least[j]))
-        candidates = []
-        for chunk, (found, _) in enumerate(self._chunks):
-            if isinstance(found, MappedBatch):
+        candidates: list[tuple[float, MappedBatch, SharedVertices, int]] = []
+        for found, shared in self._chunks:
+            if isinstance(found, MappedBatch) and shared is not None:
                 above = found.above[:, j] if sign > 0 else -found.below[:, j]
-                candidates += [(float(above[c]), chunk, int(c)) for c in np.flatnonzero(above >= floor)]
+                candidates += [(float(above[c]), found, shared, int(c)) for c in np.flatnonzero(above >= floor)]
         candidates.sort(key=lambda candidate: -candidate[0])
-        for bound, chunk, c in candidates:
-            if best is not None and bound < best:
+        for bound, found, shared, c in candidates:
+            if best is not None and bound <= best:
                 break
-            values = (Fraction(sign * v.output[j + 1], v.output[0]) for v in self._made(chunk, c).vertices)
+            values = (Fraction(sign * v.output[j + 1], v.output[0]) for v in shared.of(found.cells, c))
             best = max(values) if best is None else max(best, *values)
         assert best is not None, "some cell attains the largest lower bound"
         return best

@@ -20,7 +20,7 @@ Reference
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -34,6 +34,7 @@ from verifier.geometry.homogeneous import Constraints, Generators, Vector, disti
 from verifier.geometry.polytope import Polyhedron
 from verifier.geometry.representation import normalised
 from verifier.geometry.traversal import FloatCells
+from verifier.kernel.network import Layer
 from verifier.kernel.rational import FloatArray, Matrix
 
 IMAGE_WORK = 150_000  # of one vertex of a cell by linear programs
@@ -128,13 +129,21 @@ class MappedBatch:
 
     @classmethod
     @np.errstate(over="ignore", invalid="ignore")
-    def of(cls, found: FloatCells, maps: FloatMaps) -> MappedBatch:
-        """Of the cells with these maps."""
+    def of(cls, found: FloatCells, maps: FloatMaps, floor: FloatArray) -> MappedBatch:
+        """Of the cells with these maps; all outputs are known to be at least ``floor``."""
         values, error = maps.at(found.owner, found.x, found.radius)
-        low, high = np.nextafter(values - error, -np.inf), np.nextafter(values + error, np.inf)
-        low, high = np.nan_to_num(low, nan=-np.inf, neginf=-np.inf), np.nan_to_num(high, nan=np.inf, posinf=np.inf)
+        low, high = (np.where(error == 0, values, np.nextafter(values + sign * error, sign * np.inf))
+                     for sign in (-1, 1))
+        low, high = np.fmax(low, floor), np.where(np.isnan(high), np.inf, high)
         return cls(VertexCells.of(found), maps.full_rank(), np.minimum.reduceat(low, found.start[:-1]),
                    np.maximum.reduceat(high, found.start[:-1]), high.min(axis=0), low.max(axis=0))
+
+
+def least_outputs(layers: Sequence[Layer], outputs: int) -> FloatArray:
+    """What is below all values of the outputs: 0 for units with a slope of at most 0, as ReLUs are.  Without it all the
+    cells on which a ReLU vanishes somewhere would be asked for the least value."""
+    slopes = [slope for (slope,) in layers[-1].slope.rows()] if layers else [1] * outputs
+    return np.array([0.0 if slope <= 0 else -np.inf for slope in slopes])
 
 
 def mapped(cell: Cell) -> MappedCell:
@@ -153,7 +162,8 @@ def mapped(cell: Cell) -> MappedCell:
 def map_cells(batch: Batch) -> tuple[list[MappedCell] | list[MappedBatch], int]:
     """The visit that maps every cell: one result a cell, or one a batch of cells by vertices."""
     if isinstance(batch.found, FloatCells):
-        one = MappedBatch.of(batch.found, batch.propagation.float_maps(batch.found))
+        maps = batch.propagation.float_maps(batch.found)
+        one = MappedBatch.of(batch.found, maps, least_outputs(batch.propagation.region.kept, maps.error.shape[1]))
         return [one], FLOAT_WORK * len(batch.found.radius)
     found = [mapped(cell) for cell in batch.cells()]
     return found, IMAGE_WORK * sum(len(cell.vertices) for cell in found)

@@ -24,6 +24,7 @@ Property
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
@@ -60,6 +61,12 @@ class VertexCells:
         """Without the floats."""
         return cls(found.signs, found.table.astype(np.int32), found.start, found.incidence)
 
+    def only(self, c: int) -> VertexCells:
+        """Cell number c alone."""
+        begin, end = int(self.start[c]), int(self.start[c + 1])
+        return VertexCells(self.signs[c:c + 1], self.table[c:c + 1], np.array([0, end - begin]),
+                           self.incidence[begin:end])
+
     def on(self) -> tuple[Indices, Indices]:
         """Pairs of a vertex and the number of a hyperplane it lies on, by vertices."""
         words = self.incidence.astype("<u8").view(np.uint8)
@@ -78,20 +85,20 @@ class SharedVertices:
     def __init__(self, propagation: Propagation) -> None:
         self.propagation = propagation
         self._known: dict[bytes, Attained] = {}
-        self._cells: VertexCells | None = None
-        self._keys: list[bytes] = []
-        self._facets: list[list[int]] = []
 
     def of(self, cells: VertexCells, c: int) -> tuple[Attained, ...]:
-        """The vertices of cell number c.  Cells are best asked for one after another."""
-        if cells is not self._cells:
-            self._cells = cells
-            self._keys, self._facets = self._described(cells)
-        span = range(int(cells.start[c]), int(cells.start[c + 1]))
-        missing = [v for v in span if self._keys[v] not in self._known]
-        if missing:
-            self._compute(cells.signs[c].tobytes(), missing)
-        return tuple(self._known[self._keys[v]] for v in span)
+        """The vertices of cell number c."""
+        return next(self.of_all(cells.only(c)))
+
+    def of_all(self, cells: VertexCells) -> Iterator[tuple[Attained, ...]]:
+        """The vertices of every cell: the same, and quicker for many cells."""
+        keys, facets = self._described(cells)
+        ends = cells.start.tolist()
+        for c, span in enumerate(map(slice, ends, ends[1:])):
+            missing = [(key, on) for key, on in zip(keys[span], facets[span], strict=True) if key not in self._known]
+            if missing:
+                self._compute(cells.signs[c].tobytes(), missing)
+            yield tuple(map(self._known.__getitem__, keys[span]))
 
     def _described(self, cells: VertexCells) -> tuple[list[bytes], list[list[int]]]:
         """The keys and the hyperplanes of all vertices."""
@@ -109,15 +116,15 @@ class SharedVertices:
         keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel().tolist()
         return cast(list[bytes], keys), [numbers[a:b] for a, b in itertools.pairwise(ends)]
 
-    def _compute(self, signs: bytes, vertices: list[int]) -> None:
+    def _compute(self, signs: bytes, vertices: Sequence[tuple[bytes, list[int]]]) -> None:
         propagation = self.propagation
         space, chart = propagation.space, propagation.chart
-        rows = {f: space.row(f, signs) for f in sorted({f for v in vertices for f in self._facets[v]})}
+        rows = {f: space.row(f, signs) for f in sorted({f for _, on in vertices for f in on})}
         outputs, _ = propagation.maps.output_table(signs + propagation.trailing)
-        for v in vertices:
-            u = intersection([rows[f] for f in self._facets[v]], chart.dimension)
+        for key, on in vertices:
+            u = intersection([rows[f] for f in on], chart.dimension)
             point = fmpz_mat(len(u), 1, list(u))
-            self._known[self._keys[v]] = Attained(_vector(chart.table * point), _vector(outputs * point))
+            self._known[key] = Attained(_vector(chart.table * point), _vector(outputs * point))
 
 
 def _vector(column: fmpz_mat) -> Vector:

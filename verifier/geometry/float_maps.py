@@ -4,9 +4,12 @@ Theory.  The rows are those of :mod:`verifier.geometry.filtered_network`, with t
 cells of a batch by one matrix product a layer.  So of the function ``f(u) = a . u + c`` that an output is on a cell,
 ``A``, ``C``, ``error``, ``size`` and ``norm`` are known with
 
-    |A - a|_1 + |C - c|  <=  error,      size >= |A|_1 + |C|,      norm >= |A|_1.
+    |A - a|_1 + |C - c|  <=  error,      size >= |A|_1 + |C|,      norm >= |A|_1,
 
-*At vertices.*  ``| fl(A . V + C) - f(v) |  <=  slack + norm radius`` as there, on a bounded chart.
+and ``error = 0`` only for functions that are exactly zero, as inactive ReLUs are: many cells tie there.
+
+*At vertices.*  ``| fl(A . V + C) - f(v) |  <=  slack + norm radius`` as there, on a bounded chart; 0 for such
+functions.
 
 *Different maps.*  Cells whose numbers ``p = sum r_ij (A, C)_ij``, with fixed factors ``|r_ij| <= 1``, are farther apart
 than their errors have different maps: p is off by at most ``sum_i error_i`` and the rounding of the sum.
@@ -56,6 +59,7 @@ class FloatMaps:
             values += self.linear[cell, j] * coordinate[:, None]
         norm = np.abs(self.linear).sum(axis=1) * (1 + self.g)
         slack = (self.error + self.g * (norm + np.abs(self.constant)) + TINY) * (1 + self.g)
+        slack = np.where(self.error == 0, 0.0, slack)
         return values, (slack[cell] + norm[cell] * radius[:, None]) * (1 + self.g)
 
     @np.errstate(over="ignore", invalid="ignore")
@@ -133,8 +137,7 @@ class FloatNetwork:
         span = slice(int(plan.first[layer]), int(plan.first[layer + 1]))
         rows = rows[before] * np.where(active, 1.0, plan.slope[span])[:, None]
         scaled = error[before] * np.where(active, 1.0, plan.slope_magnitude[span])
-        error = scaled + plan.g * np.abs(rows).sum(axis=1) + TINY
-        return rows, np.where(active | (plan.slope_magnitude[span] > 0), error, 0.0)
+        return rows, np.where(scaled == 0, 0.0, scaled + plan.g * np.abs(rows).sum(axis=1) + TINY)
 
     def _weighted(self, layer: int, rows: FloatArray, error: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The pre-activations of a layer from the outputs of the one before."""
