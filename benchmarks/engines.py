@@ -35,7 +35,7 @@ def by_cells(instance: Instance, seconds: int, answer: Connection) -> None:
     """Send what propagation says, and its CPU seconds; the process ends without an answer after that many."""
     network, prop = read(instance)
     start = time.process_time()
-    resource.setrlimit(resource.RLIMIT_CPU, (int(start) + seconds, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(start + seconds), resource.RLIM_INFINITY))
     answer.send((verify(network, prop, engine="propagate").outcome.value, time.process_time() - start))
 
 

@@ -101,8 +101,9 @@ def test_preimage(capsys):
 
 def test_reach_names_inputs_in_its_file(capsys):
     run(capsys, "reach", "abs.onnx", "--box", "-1:2", "--merge", "--output", "set.json")
-    (part,) = json.loads(Path("set.json").read_text())["parts"]
-    assert sorted(zip(part["vertices"], part["inputs"], strict=True)) == [(["0"], ["0"]), (["2"], ["2"])]
+    data = json.loads(Path("set.json").read_text())
+    assert [sorted(part["vertices"]) for part in data["parts"]] == [[0, 1]]
+    assert sorted(zip(data["points"], data["inputs"], strict=True)) == [(["0"], ["0"]), (["2"], ["2"])]
 
 
 def test_jobs_change_nothing(capsys, monkeypatch):

@@ -15,7 +15,7 @@ import verifier
 from tests import tiny
 from tests.engines.test_propagate import cube, modular
 from tests.strategies import random_network
-from verifier import api, cli
+from verifier import api, cli, counting
 from verifier.certificates import piece_proof
 from verifier.counting import (
     around,
@@ -35,7 +35,7 @@ from verifier.geometry.ball import Ball
 from verifier.kernel import domain as proved_domain
 from verifier.kernel.certificate import InvalidCertificate
 from verifier.kernel.polyhedron import Box
-from verifier.properties.regions import RegionCount, RegionKind, conclude
+from verifier.properties.regions import RegionCount, RegionCounts, RegionKind, conclude
 from verifier.region_picture import draw_regions, sliced
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -184,6 +184,52 @@ def test_a_bracket_closes():
     stopped = count_all_regions(NETWORK, cube(2), timeout=1e-9, progress=told.append)
     assert stopped.activation.lower <= 73 <= stopped.activation.upper
     assert stopped.linear.lower <= 51 <= stopped.linear.upper
+
+
+@pytest.mark.parametrize(("domain", "cells"), [(cube(2), 73), (Ball((F(0), F(0)), F(1), "2"), None), (None, None)])
+def test_other_kinds_are_counted_up_to_so_many_cells(domain, cells):
+    whole = count_all_regions(NETWORK, domain)
+    number = whole.activation.lower
+    assert cells in (None, number)
+    assert count_all_regions(NETWORK, domain, most=number) == whole
+    few = count_all_regions(NETWORK, domain, most=number - 1)
+    assert few == RegionCounts(whole.activation)
+    assert count_all_regions(NETWORK, domain, most=0) == few
+
+
+def test_other_kinds_are_left_out_when_time_ends_before_they_are_known(monkeypatch):
+    inner, calls = counting._until, []
+
+    def until(batches, deadline):
+        calls.append(deadline)
+        return inner(batches, None) if len(calls) == 1 else iter([None])
+
+    monkeypatch.setattr(counting, "_until", until)
+    counts = count_all_regions(NETWORK, cube(2), most=100, timeout=60)
+    assert len(calls) == 2
+    assert counts == RegionCounts(RegionCount(RegionKind.ACTIVATION, 73, 73))
+
+
+def test_bounds_on_the_way_are_told_seldom(monkeypatch):
+    """Each takes 3 of the 1000 seconds here: not more than a few per cent of the time is for them."""
+    clock = [0.0]
+    monkeypatch.setattr(counting.time, "monotonic", lambda: clock[0])
+
+    class Slow:
+        total_bound = 10**6
+
+        def remaining(self):
+            clock[0] += 3
+            return 10**6 - int(clock[0])
+
+    told = []
+    bounds = counting._Bounds(Slow(), told.append)
+    for second in range(1, 1001):
+        clock[0] += 1
+        bounds.tell(second)
+    assert 3 <= len(told) <= 12
+    uppers = [counts.activation.upper for counts in told]
+    assert uppers == sorted(uppers, reverse=True)
 
 
 @pytest.mark.parametrize("kind", ["activation", "linear", "affine"])

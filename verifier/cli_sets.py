@@ -41,16 +41,13 @@ from verifier.formats.errors import InputError
 from verifier.progress import Bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from verifier.certificates import ProvedRanges
     from verifier.engines.executor import MapExecutor
     from verifier.files import NewFile
     from verifier.formats.onnx import LoadedNetwork
     from verifier.formats.vnnlib import Property
-    from verifier.geometry.homogeneous import Vector
     from verifier.geometry.union import UnionOfPolyhedra
-    from verifier.kernel.rational import Point
+    from verifier.geometry.union_json import Inputs
     from verifier.plot import Marks
     from verifier.preimages import InputSet
     from verifier.properties.cells import ProvedCells
@@ -179,13 +176,13 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
 
 
 def _write_set(union: UnionOfPolyhedra, file: NewFile, deadline: float | None,
-               inputs: Callable[[int, Sequence[Vector]], Sequence[Point]] | None = None) -> bool:
+               inputs: Inputs | None = None) -> bool:
     """Write the set, if there is time: vertices may have to be found."""
-    from verifier.geometry.union_json import pieces_of_json  # noqa: PLC0415
+    from verifier.geometry.union_json import json_lines  # noqa: PLC0415
     from verifier.time_limits import Late, in_time  # noqa: PLC0415
 
     try:
-        for text in pieces_of_json(union, inputs=inputs, between=partial(in_time, deadline)):
+        for text in json_lines(union, inputs=inputs, between=partial(in_time, deadline)):
             file.file.write(text.encode())
     except Late:
         return False

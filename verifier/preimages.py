@@ -12,6 +12,7 @@ parts, however many inputs meet the threshold, and volumes do not feel the diffe
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -27,7 +28,7 @@ from verifier.geometry.share import share
 from verifier.geometry.simplify import without_contained
 from verifier.geometry.union import UnionOfPolyhedra
 from verifier.kernel.network import Network
-from verifier.kernel.polyhedron import HalfSpace
+from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.query import Query
 from verifier.sets import Domain, pieces_of
 
@@ -48,6 +49,21 @@ class InputSet:
     cells: int
     finished: bool
     domain: tuple[Polyhedron, ...] = field(repr=False)
+
+    @property
+    def ambient_dimension(self) -> int:
+        """The number of inputs."""
+        return self.union.ambient_dimension
+
+    @property
+    def dimensions(self) -> Counter[int]:
+        """How many parts have which dimension."""
+        return self.union.dimensions
+
+    @property
+    def bounding_box(self) -> Box | None:
+        """The smallest box that contains the set, None for the empty set."""
+        return None if self.union.is_empty() else self.union.bounding_box()
 
     def share(self, timeout: float | None = None) -> Fraction | None:
         """The exact part of the domain's volume (in its affine hull), None when the time in seconds was too short.

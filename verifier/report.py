@@ -236,17 +236,16 @@ def share_facts(found: InputSet, timeout: float | None, as_json: bool) -> Json:
 
 def reach_text(found: Reach | InputSet, letter: str, facts: Mapping[str, str]) -> str:
     """The number of parts (or ``unknown``) on the first line, then the extent of the set."""
-    union = found.union
-    lines = [str(len(union.parts)) if found.finished else Kind.UNKNOWN.value]
+    count, box = sum(found.dimensions.values()), found.bounding_box
+    lines = [str(count) if found.finished else Kind.UNKNOWN.value]
     lines += [] if found.finished else ["why: the time limit was reached; what follows is of a part of the set"]
-    lines += [f"cells: {found.cells:,}", f"parts: {len(union.parts):,}"]
-    if union.is_empty():
+    lines += [f"cells: {found.cells:,}", f"parts: {count:,}"]
+    if box is None:
         lines.append("dimension: none, the set is empty")
     else:
-        dimensions = sorted(Counter(part.dimension for part in union.parts).items(), reverse=True)
-        parts = ", ".join(f"{count:,} of dimension {dimension}" for dimension, count in dimensions)
-        lines.append(f"dimension: {union.dimension} in a space of {union.ambient_dimension} ({parts})")
-        box = union.bounding_box()
+        dimensions = sorted(found.dimensions.items(), reverse=True)
+        parts = ", ".join(f"{number:,} of dimension {dimension}" for dimension, number in dimensions)
+        lines.append(f"dimension: {dimensions[0][0]} in a space of {found.ambient_dimension} ({parts})")
         for index, (low, high) in enumerate(zip(box.lower, box.upper, strict=True)):
             left = "(-inf" if low is None else f"[{format_rational(low)}"
             lines.append(f"{letter}_{index}: {left}, {'inf)' if high is None else f'{format_rational(high)}]'}")
@@ -255,12 +254,12 @@ def reach_text(found: Reach | InputSet, letter: str, facts: Mapping[str, str]) -
 
 def reach_json(found: Reach | InputSet, facts: Mapping[str, Any]) -> Json:
     """The same as one JSON object; a side of the bounding box without a bound is null."""
-    union = found.union
-    box = None if union.is_empty() else union.bounding_box()
+    box = found.bounding_box
     sides = [] if box is None else [[None if v is None else quotient(v) for v in pair]
                                     for pair in zip(box.lower, box.upper, strict=True)]
-    return {"finished": found.finished, "cells": found.cells, "parts": len(union.parts), "dimension": union.dimension,
-            "ambient_dimension": union.ambient_dimension, "bounding_box": sides, **facts}
+    return {"finished": found.finished, "cells": found.cells, "parts": sum(found.dimensions.values()),
+            "dimension": max(found.dimensions, default=-1), "ambient_dimension": found.ambient_dimension,
+            "bounding_box": sides, **facts}
 
 
 _COUNTED = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,7 +27,7 @@ from verifier.formats.expression import LinearExpression, parse_expression
 from verifier.formats.onnx import LoadedNetwork, plain_network
 from verifier.formats.vnnlib import Property
 from verifier.geometry.chart import EmptyDomainError, integral
-from verifier.geometry.homogeneous import Vector
+from verifier.geometry.homogeneous import Vector, to_point
 from verifier.geometry.union import UnionOfPolyhedra
 from verifier.kernel.certificate import InvalidCertificate, unpack
 from verifier.kernel.checker import NoPoint, PointIn, Theorem, check_no_point, check_point
@@ -48,9 +49,8 @@ from verifier.solvers.child import time_limit
 from verifier.time_limits import Late, in_time, until
 
 if TYPE_CHECKING:
+    from verifier.engines.images import Images, Mapped
     from verifier.engines.propagate import Region
-    from verifier.engines.reach import MappedCell
-    from verifier.engines.star_cells import StarCell
 
 __all__ = ["Domain", "Reach", "output_range", "reach"]
 
@@ -69,35 +69,62 @@ class Reach:
     when not ``merged``, parts could still be united (time ran out, or nobody asked for it).  ``certified`` says that
     the certificate that was asked for is there."""
 
-    union: UnionOfPolyhedra
-    sources: tuple[MappedCell | StarCell, ...]
+    sources: Images
     finished: bool
+    united: UnionOfPolyhedra | None = None
     merged: bool = False
     certified: bool = False
+
+    @cached_property
+    def union(self) -> UnionOfPolyhedra:
+        """The set, exactly; without merging it is computed when it is asked for."""
+        return self.sources.union() if self.united is None else self.united
 
     @property
     def cells(self) -> int:
         """The number of cells that were mapped."""
         return len(self.sources)
 
-    def inputs(self, part: int) -> tuple[Point, ...]:
-        """For each vertex of that part of the union, in order, an input that attains it."""
-        return self.attaining(part, self.union.parts[part].generators.vertices)
-
-    def attaining(self, part: int, outputs: Iterable[Vector]) -> tuple[Point, ...]:
-        """For each of these outputs, vectors ``(t, y)`` of that part of the union, an input that attains it."""
-        own = self.sources[part] if not self.merged and len(self.sources) == len(self.union.parts) else None
-        found = []
-        for output in outputs:
-            cells = self.sources if own is None else (own,)
-            first = self._cell_of.get(output) if own is None else None
-            candidates = (cell.attaining(output) for cell in (*((first,) if first else ()), *cells))
-            found.append(next(x for x in candidates if x is not None))
-        return tuple(found)
+    @property
+    def ambient_dimension(self) -> int:
+        """The number of outputs."""
+        return self.sources.dimension
 
     @cached_property
-    def _cell_of(self) -> dict[Vector, MappedCell | StarCell]:
-        return {output: cell for cell in reversed(self.sources) for output in cell.by_output}
+    def dimensions(self) -> Counter[int]:
+        """How many parts of ``union`` have which dimension; quick before the union is known, too."""
+        return self.sources.dimensions() if self.united is None else self.united.dimensions
+
+    @cached_property
+    def bounding_box(self) -> Box | None:
+        """The smallest box that contains the set, None for the empty set; as quick."""
+        return self.sources.bounding_box()
+
+    def inputs(self, part: int) -> tuple[Point, ...]:
+        """For each vertex of that part of the union, in order, an input that attains it."""
+        return tuple(map(to_point, self.attaining(part, self.union.parts[part].generators.vertices)))
+
+    def attaining(self, part: int, outputs: Iterable[Vector]) -> tuple[Vector, ...]:
+        """For each of these outputs, vectors ``(t, y)`` of that part of the union, an input ``(t, x)`` that attains
+        it."""
+        if self.united is None:
+            cell = self.sources[part]
+            return tuple(_attained([cell], output) for output in outputs)
+        known = self._cell_of
+        return tuple(_attained([known[output]] if output in known else self.sources, output) for output in outputs)
+
+    @cached_property
+    def _cell_of(self) -> dict[Vector, Mapped]:
+        return {v.output: cell for cell in reversed(self.sources) for v in cell.vertices}
+
+
+def _attained(cells: Iterable[Mapped], output: Vector) -> Vector:
+    """The input of the first cell that has one with this output; raises ValueError when none has."""
+    for cell in cells:
+        found = cell.attaining(output)
+        if found is not None:
+            return found
+    raise ValueError("an output of the set was required")
 
 
 def reach(network: LoadedNetwork | Network, domain: Domain, *, layers: int | None = None, merge: bool = False,
@@ -112,21 +139,22 @@ def reach(network: LoadedNetwork | Network, domain: Domain, *, layers: int | Non
     not fit.
     """
     from verifier.engines.cell_units import Harvest  # noqa: PLC0415
+    from verifier.engines.images import Images  # noqa: PLC0415
     from verifier.engines.propagate import Region  # noqa: PLC0415
-    from verifier.engines.reach import map_cells, representation_of  # noqa: PLC0415
+    from verifier.engines.reach import map_cells  # noqa: PLC0415
 
     deadline = None if timeout is None else time.time() + timeout
     plain = plain_network(network)
-    dimension = width(plain, layers)
-    found: list[MappedCell | StarCell] = []
+    found = Images(width(plain, layers))
     regions: list[tuple[Query, Region | None]] = []
     finished = True
     for piece in pieces_of(plain, domain):
         told = None if progress is None else _adding(progress, len(found))
         region = Region(plain, piece.domain, input_rows(piece), layers)
+        harvest = Harvest(region, map_cells, "auto", deadline, executor, told)
         try:
-            harvest = Harvest(region, map_cells, representation_of(region), deadline, executor, told)
-            found.extend(harvest)
+            for one in harvest:
+                found.add(region, one)
         except EmptyDomainError:
             regions.append((piece, None))
             continue
@@ -139,9 +167,8 @@ def reach(network: LoadedNetwork | Network, domain: Domain, *, layers: int | Non
             kept_layers = len(plain.layers) if layers is None else layers
             write_cells(certificate, network, domain, Counted.REACH, kept_layers, proofs, {})
             certified = True
-    union = UnionOfPolyhedra(dimension, tuple(cell.image for cell in found))
     if not (merge and finished):
-        return Reach(union, tuple(found), finished, certified=certified)
+        return Reach(found, finished, certified=certified)
     late = [False]
 
     def stop() -> bool:
@@ -149,8 +176,8 @@ def reach(network: LoadedNetwork | Network, domain: Domain, *, layers: int | Non
         return late[0]
 
     with time_limit(deadline):
-        union = union.merged(stop)
-    return Reach(union, tuple(found), True, not late[0], certified)
+        united = found.union().merged(stop)
+    return Reach(found, True, united, not late[0], certified)
 
 
 def _proof(piece: Query, region: Region | None, deadline: float | None) -> PieceProof:
@@ -296,8 +323,8 @@ def _starts(domains: Sequence[Query], directions: Sequence[Point], deadline: flo
             executor: MapExecutor | None, progress: Callable[[float, str], None] | None) -> dict[int, dict[int, Point]]:
     """For each direction and domain the best vertex of all cells."""
     from verifier.engines.cell_units import Harvest  # noqa: PLC0415
+    from verifier.engines.glance import Glance, best_points  # noqa: PLC0415
     from verifier.engines.propagate import Region  # noqa: PLC0415
-    from verifier.engines.reach import Glance, best_points  # noqa: PLC0415
 
     told = None if progress is None else lambda count: progress(0.0, f"{count:,} cells")
     starts: dict[int, dict[int, Point]] = {number: {} for number in range(len(directions))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from fractions import Fraction as F
 from pathlib import Path
@@ -13,7 +14,9 @@ from tests.engines.test_propagate import cube, modular
 from tests.strategies import random_box, random_network, random_point
 from verifier import reach
 from verifier.engines.cell_units import Harvest
-from verifier.engines.propagate import Region
+from verifier.engines.executor import MapExecutor
+from verifier.engines.images import Images
+from verifier.engines.propagate import Region, Representation
 from verifier.engines.reach import map_cells
 from verifier.formats.onnx import read_network
 from verifier.geometry.polytope import Polyhedron
@@ -23,6 +26,15 @@ from verifier.kernel.polyhedron import Box
 
 MODELS = Path(__file__).parents[2] / "models"
 ABSOLUTE = Network.from_arrays(weights=[[[1], [-1]], [[1, 1]]], biases=[[0, 0], [0]])
+
+
+def images(region: Region, representation: Representation, executor: MapExecutor | None = None) -> Images:
+    """The images of all cells by one representation."""
+    width = region.kept[-1].units if region.kept else region.network.inputs
+    found = Images(width, representation)
+    for one in Harvest(region, map_cells, representation, executor=executor):
+        found.add(region, one)
+    return found
 
 
 @pytest.mark.parametrize(("name", "lower", "upper"), membership.NETWORKS)
@@ -37,7 +49,7 @@ def test_outputs_of_the_models_lie_in_their_sets(name, lower, upper):
 
 def test_what_is_missing_is_noticed():
     found = reach(ABSOLUTE, cube(1))
-    half = type(found)(found.union.intersection(Polyhedron.from_points([(0,), (F(1, 2),)])), found.sources[:1], True)
+    half = type(found)(found.sources[:1], True, found.union.intersection(Polyhedron.from_points([(0,), (F(1, 2),)])))
     assert 300 < membership.outside(ABSOLUTE, cube(1), half, 1000) < 700
 
 
@@ -78,8 +90,11 @@ def test_every_vertex_is_attained_by_the_input_named(seed):
 def test_inputs_are_in_the_file():
     found = reach(modular((2, 4, 2), 11), cube(2), merge=True)
     text = to_json(found.union, inputs=found.attaining)
-    assert text.count('"inputs"') == len(found.union.parts)
     assert from_json(text).equals(found.union)
+    data = json.loads(text)
+    assert len(data["points"]) == len(data["inputs"]) < sum(len(part["vertices"]) for part in data["parts"])
+    for point, x in zip(data["points"], data["inputs"], strict=True):
+        assert modular((2, 4, 2), 11).evaluate([F(v) for v in x]) == tuple(F(v) for v in point)
     for wrong in ('"inputs": 1', '"inputs": [["0"]]', '"inputs": [["0", "x"], ["0", "1"]]', '"inputs": [["0"], []]'):
         with pytest.raises(ValueError, match="inputs"):
             from_json('{"format": "union of polyhedra", "version": 1, "dimension": 1, "parts": '
@@ -90,7 +105,7 @@ def test_the_network_of_the_readme_by_two_representations():
     """483 cells: patterns, regions and images agree between vertices and exact linear programs."""
     network = read_network(MODELS / "random_7x7.onnx").network
     by_vertices, by_programs = ({cell.pattern: cell for cell in
-                                 Harvest(Region(network, cube(3)), map_cells, representation)}
+                                 images(Region(network, cube(3)), representation)}
                                 for representation in ("vertices", "lp"))
     assert len(by_vertices) == 483
     assert set(by_vertices) == set(by_programs)

@@ -14,9 +14,11 @@ from tests.strategies import random_box, random_network, random_point
 from verifier import cli, counterexamples, reach, sets
 from verifier.engines import cell_units
 from verifier.engines.cell_units import Harvest
+from verifier.engines.images import Images
 from verifier.engines.propagate import Propagation, Region
 from verifier.engines.reach import map_cells
 from verifier.engines.star_cells import StarCell, star_cell
+from verifier.geometry.homogeneous import to_point
 from verifier.geometry.polytope import Polyhedron
 from verifier.geometry.union_json import from_json
 from verifier.kernel.network import Network
@@ -30,7 +32,10 @@ def star_cells(region: Region) -> dict[bytes, StarCell]:
 
 def agree(region: Region) -> None:
     kept = Network(region.kept)
-    by_vertices = {cell.pattern: cell for cell in Harvest(region, map_cells, "vertices")}
+    images = Images(kept.outputs, "vertices")
+    for one in Harvest(region, map_cells, "vertices"):
+        images.add(region, one)
+    by_vertices = {cell.pattern: cell for cell in images}
     found = star_cells(region)
     assert set(found) == set(by_vertices)
     for pattern, cell in by_vertices.items():
@@ -41,7 +46,7 @@ def agree(region: Region) -> None:
         assert star.region.equals(cell.region)
         assert set(star.image.generators.vertices) == set(cell.image.generators.vertices)
         for vertex in star.image.generators.vertices:
-            x = star.attaining(vertex)
+            x = to_point(star.attaining(vertex))
             assert star.region.contains(x)
             assert Polyhedron.from_points([kept.evaluate(x)]).any_generators.vertices == (vertex,)
 

@@ -16,11 +16,15 @@ def test_the_documented_form():
     triangle = Polyhedron.from_points([(0, 1), (F(1, 2), 1), (0, 2)])
     text = to_json(UnionOfPolyhedra.of(triangle))
     assert json.loads(text) == {
-        "format": "union of polyhedra", "version": 1, "dimension": 2,
-        "parts": [{"vertices": [["0", "1"], ["1/2", "1"], ["0", "2"]], "rays": [], "lines": []}]}
+        "format": "union of polyhedra", "version": 2, "dimension": 2,
+        "parts": [{"vertices": [0, 1, 2], "rays": [], "lines": []}],
+        "points": [["0", "1"], ["1/2", "1"], ["0", "2"]]}
     both = json.loads(to_json(UnionOfPolyhedra.of(triangle), constraints=True))["parts"][0]
     assert sorted(both["inequalities"]) == sorted([["0", "-1", "-1"], ["2", "1", "2"], ["-1", "0", "0"]])
     assert both["equations"] == []
+    old = ('{"format": "union of polyhedra", "version": 1, "dimension": 2, "parts": '
+           '[{"vertices": [["0", "1"], ["1/2", "1"], ["0", "2"]]}]}')
+    assert from_json(old).equals(triangle)
     halves = '{"format": "union of polyhedra", "version": 1, "dimension": 1, "parts": [{"inequalities": [["2", "3"]]}]}'
     assert from_json(halves).bounding_box().upper == (F(3, 2),)
 
@@ -46,7 +50,17 @@ def test_long_numbers_survive():
     assert from_json(to_json(union)).parts[0].vertices() == ((value, -value),)
 
 
+def test_points_that_parts_share_are_written_once():
+    square = [Polyhedron.from_points([(0, 0), (1, 0), corner]) for corner in ((1, 1), (0, 1))]
+    data = json.loads(to_json(UnionOfPolyhedra.of(*square), inputs=lambda i, vertices: [(1, i)] * len(vertices)))
+    assert [part["vertices"] for part in data["parts"]] == [[0, 1, 2], [3, 4, 5]]  # by other inputs
+    data = json.loads(to_json(UnionOfPolyhedra.of(*square), inputs=lambda _, vertices: vertices))
+    assert [part["vertices"] for part in data["parts"]] == [[0, 1, 2], [0, 1, 3]]
+    assert data["inputs"] == data["points"]
+
+
 HEAD = '{"format": "union of polyhedra", "version": 1, "dimension": 2, "parts": '
+TABLE = '{"format": "union of polyhedra", "version": 2, "dimension": 2, "points": [["1", "2"]], "parts": '
 
 
 @pytest.mark.parametrize(("text", "message"), [
@@ -54,7 +68,8 @@ HEAD = '{"format": "union of polyhedra", "version": 1, "dimension": 2, "parts": 
     ("[" * 100_000, "nested"),
     ("[]", "expected an object"),
     ('{"format": "polygon"}', "expected an object"),
-    (HEAD.replace("1", "2") + "[]}", "version 1, received 2"),
+    (HEAD.replace("1", "3") + "[]}", "version 1 or 2, received 3"),
+    (HEAD.replace("1", "true") + "[]}", "version 1 or 2, received True"),
     (HEAD.replace('": 2', '": true') + "[]}", "positive dimension, received True"),
     (HEAD.replace('": 2', '": 0') + "[]}", "positive dimension"),
     (HEAD + "{}}", "list"),
@@ -73,6 +88,14 @@ HEAD = '{"format": "union of polyhedra", "version": 1, "dimension": 2, "parts": 
     (HEAD + f'[{{"vertices": [["1", "{"1" * 100_001}"]]}}]}}', "at most 100000"),
     (HEAD + '[{"vertices": [], "rays": [["1", "0"]]}]}', "need a vertex"),
     (HEAD + '[{"inequalities": [["1", "0"]]}]}', "expected a list of 3"),
+    (TABLE + '[{"vertices": [0, 1]}]}', "part 0, vertices: expected the number of one of 1 points, received '1'"),
+    (TABLE + '[{"vertices": [-1]}]}', "part 0, vertices: expected the number"),
+    (TABLE + '[{"vertices": [true]}]}', "part 0, vertices: expected the number"),
+    (TABLE + '[{"vertices": [["1", "2"]]}]}', "part 0, vertices: expected the number"),
+    (TABLE + '[{"vertices": 0}]}', "part 0, vertices: expected a list"),
+    (TABLE + '[{"vertices": [0], "inputs": [["1"]]}]}', "unknown keys"),
+    (TABLE + '[], "inputs": []}', "the set: inputs is no list"),
+    (TABLE + '[], "inputs": [["x"]]}', "the set, inputs 0: expected a string"),
     (HEAD + '[{"vertices": [["1", "0"]], "inequalities": [["1", "0", "1"]]}]}', "different sets"),
 ])
 def test_other_text_is_refused(text, message):

@@ -39,6 +39,7 @@ from verifier.engines.lp_cells import LpCell
 from verifier.engines.lp_walk import LpWalk, OpenRows
 from verifier.geometry.chart import Chart, DomainFacet, Homogeneous, Row, chart_of
 from verifier.geometry.exact_maps import ExactMaps
+from verifier.geometry.float_maps import FloatMaps, FloatNetwork
 from verifier.geometry.traversal import FloatCells, OpenCell, Space, Statistics, Walk
 from verifier.kernel.network import Layer, Network
 from verifier.kernel.polyhedron import Box, HalfSpace
@@ -229,6 +230,7 @@ class Propagation:
         self.domain = dict(zip(self.chart.facets, self.chart.rows, strict=True))
         self.statistics = Statistics()
         self._space: Space | None = None
+        self._floats: FloatNetwork | None = None
 
     @property
     def space(self) -> Space:
@@ -236,6 +238,13 @@ class Propagation:
         if self._space is None:
             self._space = Space(self.splitting, self.chart)
         return self._space
+
+    def float_maps(self, found: FloatCells) -> FloatMaps:
+        """The affine maps of the kept layers on the cells of a batch, in floats with their errors."""
+        if self._floats is None:
+            self._floats = FloatNetwork(self.region.kept, self.chart, self.maps)
+        ones = np.frombuffer(self.trailing, dtype=np.uint8)
+        return self._floats.maps(np.concatenate([found.signs, np.tile(ones, (len(found.signs), 1))], axis=1))
 
     def cells(self, progress: Callable[[int], None] | None = None) -> Iterator[Cell]:
         """All cells, depth-first; ``progress(found)`` is called between batches."""

@@ -6,11 +6,14 @@ Return
     One exact polyhedron in output space for each cell, by generators; some may be flat, and some may overlap.
 Method
     On a cell the network is an affine map.  An affine map takes generators to generators: the vertices of the cell,
-    exactly, or those (and rays and lines) of its rows in the representation by linear programs.  Inputs
-    and outputs are kept together, so that every vertex of an image has an input that attains it.  In many inputs
-    a cell has no list of generators: there rows and map are the image (:mod:`verifier.engines.star_cells`).
+    exactly (:mod:`verifier.engines.shared_vertices`), or those (and rays and lines) of its rows in the representation
+    by linear programs.  Inputs and outputs are kept together, so that every vertex of an image has an input that
+    attains it.  Cells by vertices are kept without coordinates; what is exact is computed when it is asked for.  In
+    many inputs a cell has no list of generators: there rows and map are the image
+    (:mod:`verifier.engines.star_cells`).
 Property
     Exact and complete: the cells cover the domain, so their images cover the set, and nothing else is in an image.
+    An affine map that is injective on the cell takes vertices to vertices, all different.
 Reference
     Xiang, Tran and Johnson, *Reachable set computation and safety verification for neural networks with ReLU
     activations* (2017).
@@ -18,155 +21,155 @@ Reference
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
 
-from verifier.engines.cell_units import Batch, prepared
-from verifier.engines.propagate import Cell, Region, Representation
+from verifier.engines.cell_units import Batch
+from verifier.engines.propagate import Cell
+from verifier.engines.shared_vertices import Attained, VertexCells
 from verifier.engines.star_cells import LP_WORK, StarCell, star_cell
-from verifier.geometry.homogeneous import (
-    Constraints,
-    Generators,
-    Vector,
-    distinct,
-    from_point,
-    primitive,
-    to_point,
-    unsigned,
-)
+from verifier.geometry.float_maps import Flags, FloatMaps
+from verifier.geometry.homogeneous import Constraints, Generators, Vector, distinct, primitive, unsigned
 from verifier.geometry.polytope import MOST_CONVERTED, Polyhedron
 from verifier.geometry.representation import normalised
-from verifier.kernel.rational import FloatArray, Matrix, Point, dot, nearest_float
+from verifier.geometry.traversal import FloatCells
+from verifier.kernel.network import Layer
+from verifier.kernel.rational import FloatArray, Matrix
 
-MOST_VERTEX_IMAGES = 7  # inputs; with more, a cell's vertices cost more than programs (benchmarks/images.py)
-IMAGE_WORK = 150_000  # of one vertex
-GLANCE_WORK = 20_000  # of one vertex in floating point, with its share of the cell
+IMAGE_WORK = 150_000  # of one vertex of a cell by linear programs
+FLOAT_WORK = 300      # of one vertex in floating point, with its share of the cell
 
 
 @dataclass(frozen=True, eq=False)
 class MappedCell:
-    """A cell and its image, by the generators of their graph: vectors ``(t, x, y)`` of ``inputs`` and then outputs.
+    """A cell and its image: the cell's ``vertices`` with their outputs, and the ``rays`` and ``lines`` ``(0, x, y)`` of
+    the graph.
 
-    ``pattern`` has one byte for each unit: 1 active (or without a phase), 0 inactive.
+    ``pattern`` has one byte for each unit: 1 active (or without a phase), 0 inactive.  ``minimal``: no vertex is one of
+    the others' hull.  ``injective``: the affine map is, on the cell (False: nobody knows).
     """
 
     pattern: bytes
-    inputs: int
-    graph: Generators
+    vertices: tuple[Attained, ...]
+    rays: tuple[Vector, ...] = ()
+    lines: tuple[Vector, ...] = ()
+    minimal: bool = False
+    injective: bool = False
+
+    @property
+    def inputs(self) -> int:
+        """The number of inputs."""
+        return len(self.vertices[0].input) - 1
+
+    @property
+    def graph(self) -> Generators:
+        """The set of all ``(x, y)`` on the cell, by vectors ``(t, x, y)``."""
+        return Generators(tuple(map(_joined, self.vertices)), self.rays, self.lines)
 
     @property
     def region(self) -> Polyhedron:
         """The cell, in input space."""
-        return self._shadow(slice(1, self.inputs + 1))
+        return self._shadow([v.input for v in self.vertices], slice(1, self.inputs + 1), self.minimal)
 
     @cached_property
     def image(self) -> Polyhedron:
         """Its outputs."""
-        return self._shadow(slice(self.inputs + 1, None))
+        outputs = [v.output for v in self.vertices]
+        return self._shadow(outputs if self.injective else distinct(outputs), slice(self.inputs + 1, None),
+                            self.minimal and self.injective)
 
-    def _shadow(self, part: slice) -> Polyhedron:
-        vertices, rays, lines = ([primitive((v[0], *v[part])) for v in vectors] for vectors in
-                                 (self.graph.vertices, self.graph.rays, self.graph.lines))
-        return Polyhedron(len(vertices[0]) - 1, None, Generators(
-            distinct(vertices), distinct(r for r in rays if any(r)), distinct(unsigned(r) for r in lines if any(r))))
+    def _shadow(self, vertices: Iterable[Vector], part: slice, minimal: bool) -> Polyhedron:
+        rays, lines = ([primitive((0, *v[part])) for v in vectors if any(v[part])] for vectors in
+                       (self.rays, self.lines))
+        generators = Generators(tuple(vertices), distinct(rays), distinct(map(unsigned, lines)))
+        dimension = len(generators.vertices[0]) - 1
+        ordered = dimension > 2 and minimal  # those of a polygon would have to be counterclockwise
+        return Polyhedron(dimension, None, Generators(generators.vertices, generators.rays, generators.lines, ordered))
 
-    @cached_property
-    def by_output(self) -> dict[Vector, Vector]:
-        """The graph's vertices by their outputs, vectors ``(t, y)``; the first of several with one output."""
-        return {primitive((v[0], *v[self.inputs + 1:])): v for v in reversed(self.graph.vertices)}
-
-    def attaining(self, output: Vector) -> Point | None:
-        """An input of the cell with this output, a vector ``(t, y)``; None when the image does not contain it."""
-        vertex = self.by_output.get(output)
-        if vertex is not None:
-            return to_point(vertex[:self.inputs + 1])
+    def attaining(self, output: Vector) -> Vector | None:
+        """An input ``(t, x)`` of the cell with this output, a vector ``(t, y)``; None when the image does not contain
+        it.  For a vertex with this output it is the first such vertex."""
+        known = self._by_output.get(output)
+        if known is not None:
+            return known
         size = self.inputs + len(output) - 1
         rows = tuple(primitive((-b, *(output[0] * (k == self.inputs + j) for k in range(size))))
                      for j, b in enumerate(output[1:]))
-        found = Polyhedron(size, None, self.graph).constrained(Constraints((), rows)).point()
-        return None if found is None else found[:self.inputs]
+        found = Polyhedron(size, None, self.graph).constrained(Constraints((), rows)).any_generators.vertices
+        return primitive(found[0][:self.inputs + 1]) if found else None
+
+    @cached_property
+    def _by_output(self) -> dict[Vector, Vector]:
+        return {v.output: v.input for v in reversed(self.vertices)}
+
+
+def _joined(vertex: Attained) -> Vector:
+    """``(t, x, y)``, which is primitive when both vectors are."""
+    (s, *x), (t, *y) = vertex
+    both = math.lcm(s, t)
+    return (both, *(v * (both // s) for v in x), *(v * (both // t) for v in y))
+
+
+@dataclass(frozen=True, eq=False)
+class MappedBatch:
+    """Cells that a walk by vertices found together, and what floats prove of their images.
+
+    ``full``: the affine map of a cell has full rank.  Output j lies between ``below[c, j]`` and ``above[c, j]`` on cell
+    c (shapes (cells, outputs)); some vertex of some cell has it at most at ``least[j]``, some at least at
+    ``greatest[j]``.
+    """
+
+    cells: VertexCells
+    full: Flags
+    below: FloatArray
+    above: FloatArray
+    least: FloatArray
+    greatest: FloatArray
+
+    @classmethod
+    @np.errstate(over="ignore", invalid="ignore")
+    def of(cls, found: FloatCells, maps: FloatMaps, floor: FloatArray) -> MappedBatch:
+        """Of the cells with these maps; all outputs are known to be at least ``floor``."""
+        values, error = maps.at(found.owner, found.x, found.radius)
+        low, high = (np.where(error == 0, values, np.nextafter(values + sign * error, sign * np.inf))
+                     for sign in (-1, 1))
+        low, high = np.fmax(low, floor), np.where(np.isnan(high), np.inf, high)
+        return cls(VertexCells.of(found), maps.full_rank(), np.minimum.reduceat(low, found.start[:-1]),
+                   np.maximum.reduceat(high, found.start[:-1]), high.min(axis=0), low.max(axis=0))
+
+
+def least_outputs(layers: Sequence[Layer], outputs: int) -> FloatArray:
+    """What is below all values of the outputs: 0 for units with a slope of at most 0, as ReLUs are.  Without it all the
+    cells on which a ReLU vanishes somewhere would be asked for the least value."""
+    slopes = [slope for (slope,) in layers[-1].slope.rows()] if layers else [1] * outputs
+    return np.array([0.0 if slope <= 0 else -np.inf for slope in slopes])
 
 
 def mapped(cell: Cell) -> MappedCell | StarCell:
-    """The outputs on a cell."""
-    if not cell.has_vertices and cell.chart.dimension > MOST_CONVERTED:
+    """The outputs on a cell that has rows and no vertices."""
+    if cell.chart.dimension > MOST_CONVERTED:
         return star_cell(cell)
     weight, constant = cell.affine_map
-    if cell.has_vertices:
-        vertices = []
-        for u in cell.chart_vertices:
-            v = [Fraction(p, u[-1]) for p in u[:-1]]
-            y = (dot(row, v) + c for row, c in zip(weight, constant, strict=True))
-            vertices.append(from_point((*cell.chart.point(u), *y)))
-        return MappedCell(cell.signs, len(cell.chart.point(u)), Generators(tuple(vertices)))
     dimension = cell.chart.dimension
     rows = normalised(Constraints(tuple((row[-1], *row[:-1]) for row in cell.constraints), ()))
     basis, origin = cell.chart.linear()
     graph = Polyhedron(dimension, rows).affine_image(Matrix.from_rationals([*basis, *weight], dimension),
-                                                     Matrix.column([*origin, *constant]))
-    return MappedCell(cell.signs, len(basis), graph.any_generators)
+                                                     Matrix.column([*origin, *constant])).any_generators
+    inputs = len(basis)
+    return MappedCell(cell.signs, tuple(Attained(primitive(v[:inputs + 1]), primitive((v[0], *v[inputs + 1:])))
+                                        for v in graph.vertices), graph.rays, graph.lines)
 
 
-def representation_of(region: Region) -> Representation:
-    """The representation in which the region's cells are mapped.  Raises EmptyDomainError."""
-    usual = prepared(region, "auto")
-    return "lp" if usual.chart.dimension > MOST_VERTEX_IMAGES else usual.representation
-
-
-def map_cells(batch: Batch) -> tuple[list[MappedCell | StarCell], int]:
-    """The visit that maps every cell."""
+def map_cells(batch: Batch) -> tuple[list[MappedCell | StarCell] | list[MappedBatch], int]:
+    """The visit that maps every cell: one result a cell, or one a batch of cells by vertices."""
+    if isinstance(batch.found, FloatCells):
+        maps = batch.propagation.float_maps(batch.found)
+        one = MappedBatch.of(batch.found, maps, least_outputs(batch.propagation.region.kept, maps.error.shape[1]))
+        return [one], FLOAT_WORK * len(batch.found.radius)
     found = [mapped(cell) for cell in batch.cells()]
     return found, sum(LP_WORK * 2 * one.image.ambient_dimension if isinstance(one, StarCell) else
-                      IMAGE_WORK * len(one.graph.vertices) for one in found)
-
-
-@dataclass(frozen=True)
-class Glance:
-    """The visit that looks for the best vertex for each objective over ``(x, N(x))``, in floating point: one result a
-    batch, for each objective the value seen and the vertex, exactly.
-
-    A proposal, not a proof: whoever uses it evaluates the vertices exactly and proves that nothing is better.  So
-    overflow is harmless and silent.
-    """
-
-    objectives: tuple[Point, ...]
-
-    @np.errstate(over="ignore", invalid="ignore")
-    def __call__(self, batch: Batch) -> tuple[list[tuple[tuple[float, Point], ...]], int]:
-        """See :class:`verifier.engines.cell_units.Visit`."""
-        best = [-np.inf] * len(self.objectives)
-        where: list[tuple[Cell, int]] = []
-        rows = np.array([[nearest_float(c) for c in objective] for objective in self.objectives])
-        work = 0
-        for cell in batch.cells():
-            values = _float_values(cell) @ rows.T
-            work += GLANCE_WORK * len(values)
-            places = values.argmax(axis=0).tolist()
-            where = where or [(cell, place) for place in places]
-            for number, place in enumerate(places):
-                if values[place, number] > best[number]:
-                    best[number], where[number] = float(values[place, number]), (cell, place)
-        return [tuple((value, cell.vertices[place]) for value, (cell, place) in zip(best, where, strict=True))], work
-
-
-def _float_values(cell: Cell) -> FloatArray:
-    """``(x, N(x))`` at the vertices, about, shape (vertices, inputs + outputs)."""
-    weight, constant = cell.affine_map
-    basis, origin = cell.chart.linear()
-    rows = [*basis, *weight]
-    linear = np.array([[nearest_float(v) for v in row] for row in rows]).reshape(len(rows), -1)
-    points, _ = cell.float_vertices
-    values: FloatArray = points @ linear.T + np.array([nearest_float(v) for v in (*origin, *constant)])
-    return values
-
-
-def best_points(glances: Iterable[tuple[tuple[float, Point], ...]]) -> list[Point]:
-    """Of what :class:`Glance` saw, the best vertex for each objective (nothing when it saw nothing)."""
-    best: list[tuple[float, Point]] = []
-    for seen in glances:
-        best = [new if new[0] > old[0] else old for new, old in zip(seen, best or seen, strict=True)]
-    return [point for _, point in best]
+                      IMAGE_WORK * len(one.vertices) for one in found)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from verifier.engines.adjacency import facet_point, unsigned
-from verifier.engines.linear_regions import inner_pairs, joined
+from verifier.engines.linear_regions import inner_pairs, joined, same_maps
 from verifier.engines.propagate import Cell, UnitFacet
 from verifier.engines.region_walk import RegionWalk
 from verifier.geometry.chart import Row
@@ -75,13 +75,11 @@ def _groups(walk: RegionWalk, cells: Sequence[Cell], joining: str) -> list[list[
     """The cells of each region, by their numbers, in the order of first cells."""
     if joining == "activation":
         return [[number] for number in range(len(cells))]
-    by_map: dict[tuple[int, ...], list[int]] = {}
-    for number, cell in enumerate(cells):
-        by_map.setdefault(walk.maps.key(cell.signs), []).append(number)
+    classes = same_maps(walk, [cell.signs for cell in cells])
     if joining == "affine":
-        return list(by_map.values())
+        return classes
     groups: dict[int, list[int]] = {}
-    for members in by_map.values():
+    for members in classes:
         leaders = joined(walk, [cells[member] for member in members]) if len(members) > 1 else [0]
         for member, leader in zip(members, leaders, strict=True):
             groups.setdefault(members[leader], []).append(member)

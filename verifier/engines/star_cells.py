@@ -6,19 +6,17 @@ coordinates of the inputs: the domain's affine hull is among the equations.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from flint import fmpz_mat
 
 from verifier.engines.propagate import Cell
+from verifier.engines.shared_vertices import Attained
 from verifier.geometry.affine_image import AffineImage
 from verifier.geometry.by_linear_programs import RelativeInterior
-from verifier.geometry.homogeneous import Constraints, Vector, primitive, to_point
+from verifier.geometry.homogeneous import Constraints, Vector, from_point, primitive, to_point
 from verifier.geometry.polytope import Polyhedron
 from verifier.geometry.representation import normalised
-from verifier.kernel.rational import Point
 
 LP_WORK = 300_000  # of a linear program for the bounding box
 
@@ -37,13 +35,17 @@ class StarCell:
         return Polyhedron(self.inputs, self.image.source)
 
     @property
-    def by_output(self) -> Mapping[Vector, Vector]:
-        """No vertex is known."""
-        return MappingProxyType({})
+    def vertices(self) -> tuple[Attained, ...]:
+        """None is known."""
+        return ()
 
-    def attaining(self, output: Vector) -> Point | None:
-        """An input of the cell with this output, a vector ``(t, y)``; None when the image does not contain it."""
-        return self.image.source_point(output) if self.image.bounding_box().contains(to_point(output)) else None
+    def attaining(self, output: Vector) -> Vector | None:
+        """An input ``(t, x)`` of the cell with this output, a vector ``(t, y)``; None when the image does not contain
+        it."""
+        if not self.image.bounding_box().contains(to_point(output)):
+            return None
+        x = self.image.source_point(output)
+        return None if x is None else from_point(x)
 
 
 def star_cell(cell: Cell) -> StarCell:

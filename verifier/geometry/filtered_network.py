@@ -116,11 +116,11 @@ def make_plan(layers: tuple[Layer, ...], chart: Chart, maps: ExactMaps) -> Plan:
     rows = np.zeros((n + 1, total))
     error = np.zeros(total)
     for f, row in enumerate(chart.rows):
-        rows[:, f], error[f] = _rounded(row, _scale(row), g)
+        rows[:, f], error[f] = rounded(row, _scale(row), g)
     if layers:
         z, d = maps.pre_activations(0, b"")
         for i, integers in enumerate(z.tolist()):
-            rows[:, first[0] + i], error[first[0] + i] = _rounded(tuple(int(v) for v in integers), d, g)
+            rows[:, first[0] + i], error[first[0] + i] = rounded(tuple(int(v) for v in integers), d, g)
     norm = np.abs(rows[:n]).sum(axis=0) * (1 + g)
     size = norm + np.abs(rows[n])
     return Plan(first, np.concatenate([*weights, np.zeros(0)]), np.concatenate([*magnitudes, np.zeros(0)]),
@@ -146,8 +146,8 @@ def _scale(row: Row) -> int:
     return 1 << max(sum(map(abs, row[:-1])), abs(row[-1]), 1).bit_length()
 
 
-def _rounded(row: Row, denominator: int, g: float) -> tuple[FloatArray, float]:
-    """The row over the denominator in floats, and its error."""
+def rounded(row: Row, denominator: int, g: float) -> tuple[FloatArray, float]:
+    """The row over the denominator in floats, and its error, which is infinite for a row that is too large."""
     if not any(row):
         return np.zeros(len(row)), 0.0
     if sum(map(abs, row)) > denominator << HUGE_BITS:

@@ -62,6 +62,11 @@ class FloatCells:
     radius: FloatArray
     incidence: compiled.Words
 
+    @property
+    def owner(self) -> Indices:
+        """The cell of each vertex."""
+        return np.repeat(np.arange(len(self.signs)), np.diff(self.start))
+
 
 @dataclass
 class Statistics:

@@ -11,6 +11,7 @@ Yes/no questions have companions with the witness: ``contains`` and :meth:`Union
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -73,7 +74,12 @@ class UnionOfPolyhedra:
     @property
     def dimension(self) -> int:
         """The largest dimension of a part, -1 for the empty set."""
-        return max((part.dimension for part in self.parts), default=-1)
+        return max(self.dimensions, default=-1)
+
+    @property
+    def dimensions(self) -> Counter[int]:
+        """How many parts have which dimension."""
+        return Counter(part.dimension for part in self.parts)
 
     def is_bounded(self) -> bool:
         """Whether the set lies in a box."""

@@ -1,0 +1,133 @@
+r"""The exact vertices of cells and the outputs there, each computed once for all cells that have it.
+
+Requirement
+    Cells of one :class:`~verifier.engines.propagate.Propagation` by vertices.
+Return
+    For every vertex of a cell, in order, the input and the output, as vectors ``(t, x)`` and ``(t, y)``.
+Method
+    A vertex is the point in which the hyperplanes of its facets meet, whose rows are integers, and its output is the
+    value of the affine map.  In n dimensions a vertex belongs to 2^n cells, as a rule.  So it is remembered by its
+    *signs*: for every unit 0 when the vertex is known to lie on the unit's hyperplane, else the cell's sign.
+Property
+    Exact.  *Theorem.*  Let v be a vertex of a cell with signs p, the one point where the pre-activations of the units F
+    (and some rows of the domain) vanish, and v' one of a cell with signs p', with the same F and the same rows of the
+    domain.  If p and p' agree outside F, then v = v', and the network has the same value there by both affine maps.
+
+    *Proof.*  Layer by layer the pre-activations at v under p and p' are the same: the outputs of a unit of F are 0
+    under both, those of another unit come from the same number by the same sign.  So the units F vanish at v under p'
+    too, and v' is the only point with that, so v = v'.  The outputs of the last layer agree likewise.  QED.
+
+    Nothing is assumed of general position: a vertex that is known by different sets F in different cells is computed
+    more than once.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+from flint import fmpz_mat
+
+from verifier.engines.propagate import Propagation
+from verifier.geometry.homogeneous import Vector, primitive
+from verifier.geometry.traversal import FloatCells, intersection
+from verifier.kernel.branches import Indices
+
+Bytes = npt.NDArray[np.uint8]
+
+
+class Attained(NamedTuple):
+    """An input ``(t, x)`` and its output ``(t, y)``."""
+
+    input: Vector
+    output: Vector
+
+
+@dataclass(frozen=True, eq=False)
+class VertexCells:
+    """Cells by the hyperplanes of their vertices: what is exact of :class:`FloatCells`, which has the same names."""
+
+    signs: Bytes
+    table: npt.NDArray[np.int32]
+    start: Indices
+    incidence: npt.NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, found: FloatCells) -> VertexCells:
+        """Without the floats."""
+        return cls(found.signs, found.table.astype(np.int32), found.start, found.incidence)
+
+    def only(self, c: int) -> VertexCells:
+        """Cell number c alone."""
+        begin, end = int(self.start[c]), int(self.start[c + 1])
+        return VertexCells(self.signs[c:c + 1], self.table[c:c + 1], np.array([0, end - begin]),
+                           self.incidence[begin:end])
+
+    def on(self) -> tuple[Indices, Indices]:
+        """Pairs of a vertex and the number of a hyperplane it lies on, by vertices."""
+        words = self.incidence.astype("<u8").view(np.uint8)
+        vertex, bit = np.nonzero(np.unpackbits(words, axis=1, bitorder="little"))
+        return vertex, self.table[self.owner[vertex], bit].astype(np.int64)
+
+    @property
+    def owner(self) -> Indices:
+        """The cell of each vertex."""
+        return np.repeat(np.arange(len(self.signs)), np.diff(self.start))
+
+
+class SharedVertices:
+    """The vertices of a propagation's cells; remembers all that were asked for."""
+
+    def __init__(self, propagation: Propagation) -> None:
+        self.propagation = propagation
+        self._known: dict[bytes, Attained] = {}
+
+    def of(self, cells: VertexCells, c: int) -> tuple[Attained, ...]:
+        """The vertices of cell number c."""
+        return next(self.of_all(cells.only(c)))
+
+    def of_all(self, cells: VertexCells) -> Iterator[tuple[Attained, ...]]:
+        """The vertices of every cell: the same, and quicker for many cells."""
+        keys, facets = self._described(cells)
+        ends = cells.start.tolist()
+        for c, span in enumerate(map(slice, ends, ends[1:])):
+            missing = [(key, on) for key, on in zip(keys[span], facets[span], strict=True) if key not in self._known]
+            if missing:
+                self._compute(cells.signs[c].tobytes(), missing)
+            yield tuple(map(self._known.__getitem__, keys[span]))
+
+    def _described(self, cells: VertexCells) -> tuple[list[bytes], list[list[int]]]:
+        """The keys and the hyperplanes of all vertices."""
+        first = self.propagation.space.plan.first
+        vertex, number = cells.on()
+        owner = cells.owner
+        positive = np.zeros((len(owner), int(first[-1])), dtype=np.uint8)
+        positive[:, first[0]:] = cells.signs[owner]
+        zero = np.zeros_like(positive)
+        positive[vertex, number] = 0
+        zero[vertex, number] = 1
+        packed = np.packbits(np.concatenate([positive, zero], axis=1), axis=1)
+        ends = np.searchsorted(vertex, np.arange(len(owner) + 1)).tolist()
+        numbers = number.tolist()
+        keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel().tolist()
+        return cast(list[bytes], keys), [numbers[a:b] for a, b in itertools.pairwise(ends)]
+
+    def _compute(self, signs: bytes, vertices: Sequence[tuple[bytes, list[int]]]) -> None:
+        propagation = self.propagation
+        space, chart = propagation.space, propagation.chart
+        rows = {f: space.row(f, signs) for f in sorted({f for _, on in vertices for f in on})}
+        outputs, _ = propagation.maps.output_table(signs + propagation.trailing)
+        for key, on in vertices:
+            u = intersection([rows[f] for f in on], chart.dimension)
+            point = fmpz_mat(len(u), 1, list(u))
+            self._known[key] = Attained(_vector(chart.table * point), _vector(outputs * point))
+
+
+def _vector(column: fmpz_mat) -> Vector:
+    """``(t, v)`` from the column ``(v, t)`` with t > 0."""
+    *values, t = map(int, column.entries())
+    return primitive((t, *values))
