@@ -48,8 +48,12 @@ class IncompleteError(ValueError):
     """The cells are not all: a facet of one has nothing on its other side."""
 
 
+def _nothing() -> None:
+    """Between two cells."""
+
+
 def prove_cells(region: Region, cells: Sequence[Cell], *, complete: bool = True, joins: bool = False,
-                careful: bool = False, between: Callable[[], None] = lambda: None) -> Iterator[bytes]:
+                careful: bool = False, between: Callable[[], None] = _nothing) -> Iterator[bytes]:
     """The frames of a proof about these cells, not compressed.
 
     ``complete``: that they are all cells of the region; else that there are at least these.  ``joins``: with the facet
@@ -87,7 +91,7 @@ class _Prover:
     cells: Sequence[Cell]
     joins: bool
     careful: bool
-    between: Callable[[], None]
+    between: Callable[[], None] = _nothing
     equations: dict[int, int] = field(init=False)
 
     def __post_init__(self) -> None:
