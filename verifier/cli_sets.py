@@ -37,9 +37,11 @@ from verifier.progress import Bar
 if TYPE_CHECKING:
     from verifier.certificates import ProvedRanges
     from verifier.engines.executor import MapExecutor
+    from verifier.files import NewFile
     from verifier.formats.onnx import LoadedNetwork
     from verifier.formats.vnnlib import Property
     from verifier.geometry.union import UnionOfPolyhedra
+    from verifier.geometry.union_json import Inputs
     from verifier.preimages import InputSet
     from verifier.properties.cells import ProvedCells
     from verifier.properties.safety import Verdict
@@ -85,7 +87,6 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
     """Compute the exact set of outputs of NET.onnx as a union of polyhedra, one for each cell."""
     from verifier.files import NewFile, distinct_outputs  # noqa: PLC0415
     from verifier.formats.onnx import read_network  # noqa: PLC0415
-    from verifier.geometry.union_json import json_lines  # noqa: PLC0415
     from verifier.preimages import preimage as inputs_to  # noqa: PLC0415
     from verifier.report import reach_json, reach_text, share_facts  # noqa: PLC0415
     from verifier.sets import reach, width  # noqa: PLC0415
@@ -111,6 +112,7 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
         executor = stack.enter_context(processes(jobs))
         bar = stack.enter_context(Bar())
         left = time_left(timeout, started)
+        deadline = None if left is None else time.time() + left
 
         def told(count: int) -> None:
             bar.update(0.0, f"{count:,} cells")
@@ -128,28 +130,47 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
         else:
             found = inputs_to(network, domain, target, layers=layer, timeout=left, executor=executor, progress=told)
             facts |= share_facts(found, time_left(timeout, started), as_json)
-        if file is not None and found.finished:
-            file.file.writelines(line.encode() for line in json_lines(found.union, inputs=inputs))
-            file.commit()
-        if found.finished:
+        in_time = found.finished
+        if found.finished and (file is not None or plot is not None or plot_inputs is not None):
+            in_time = _write(found, file, inputs, deadline)
+        if in_time:
             _draw(found, plot, plot_inputs, drawn, letter)
-    files = {"output": output, "plot": plot, "plot of inputs": plot_inputs, "certificate": certificate}
-    facts |= _written(files, found.finished)
+    why = "the time limit was reached" if found.finished else "the set is not finished"
+    facts |= _written({"output": output, "plot": plot, "plot of inputs": plot_inputs}, in_time, why)
+    facts |= _written({"certificate": certificate}, found.finished)
     seconds = time.monotonic() - started
     if as_json:
         say_json(reach_json(found, {**facts, "digest": network.network.digest, "seconds": seconds}))
     else:
         say(reach_text(found, letter, {**facts, "time": f"{seconds:.2f} s"}))
-    return HOLDS if found.finished and "merge" not in facts else UNKNOWN
+    return HOLDS if found.finished and in_time and "merge" not in facts else UNKNOWN
 
 
-def _written(files: dict[str, Path | None], finished: bool) -> dict[str, str]:
+def _write(found: Reach | InputSet, file: NewFile | None, inputs: Inputs | None, deadline: float | None) -> bool:
+    """Make all vertices, and write the set when there is a file; False when time is up."""
+    from verifier.geometry.union_json import json_lines  # noqa: PLC0415
+    from verifier.time_limits import Late, until  # noqa: PLC0415
+
+    try:
+        for part in until(deadline, found.union.parts):
+            _ = part.any_generators
+        for line in until(deadline, json_lines(found.union, inputs=inputs) if file is not None else ()):
+            assert file is not None
+            file.file.write(line.encode())
+    except Late:
+        return False
+    if file is not None:
+        file.commit()
+    return True
+
+
+def _written(files: dict[str, Path | None], finished: bool, why: str = "the set is not finished") -> dict[str, str]:
     """The files that were asked for, as facts; when the work is not finished none was written, and that is told."""
     asked = {name: str(path) for name, path in files.items() if path is not None}
     if finished:
         return asked
     for path in asked.values():
-        complain(f"{path}: not written, the set is not finished")
+        complain(f"{path}: not written, {why}")
     return {}
 
 

@@ -73,7 +73,7 @@ class Reach:
 
     @cached_property
     def union(self) -> UnionOfPolyhedra:
-        """The set, exactly; without merging it is computed when it is asked for."""
+        """The set, exactly; without merging each part is computed when something is asked of it."""
         return self.sources.union() if self.united is None else self.united
 
     @property
