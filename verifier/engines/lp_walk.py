@@ -59,7 +59,8 @@ class LpWalk:
         self._box = chart.box
         self._find = partial(_in_ball if ball else interior_point, box=self._box)
         # the bounds of the box are in the compiled code, not among its rows
-        self._domain = [f for f, row in enumerate(chart.rows) if (sum(map(abs, row[:-1])), row[-1]) != (1, -1)]
+        self._domain = [f for f, row in enumerate(chart.rows) if (sum(map(abs, row[:-1])), row[-1]) != (1, -1)
+                        or not any(a and b for a, b in zip(row, chart.bounded, strict=False))]
         self._units = [(k, i) for k, layer in enumerate(layers) for i in range(layer.units)]
         self._work = self._make_work()
         self._output = compiled.Output(*(np.zeros((OUTPUT_CELLS * collect, size), dtype=kind) for size, kind in (
@@ -222,7 +223,8 @@ class LpWalk:
         count, f = int(work.counters[compiled.FACETS]), int(work.counters[compiled.UNIT])
         values = x @ work.table[:-1, :count] + work.table[-1, :count]
         largest = max(1.0, float(np.abs(x).max(initial=0.0)))
-        proved = largest < HUGE and bool((np.abs(x) < work.reach).all() and (values > work.margin[:count] * largest).all())
+        proved = largest < HUGE and bool((np.abs(x) < work.reach).all())
+        proved = proved and bool((values > work.margin[:count] * largest).all())
         if self.ball:
             proved = proved and sum(Fraction(v) ** 2 for v in x.tolist()) < 1
         if row_sign is not None:

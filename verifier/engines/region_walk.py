@@ -5,12 +5,9 @@ Requirement
 Return
     :class:`Found` cells in batches: each cell of the domain exactly once.
 Method
-    *Bounded polytopes*, to which balls of the 1- and maximum norm belong: :mod:`verifier.engines.propagate`.
-    *Unbounded ones*, the whole space among them: :mod:`verifier.engines.whole_space` for few inputs, linear programs
-    for more.
-    *Euclidean balls*: the cells of the box around the ball, each kept if its squared distance from the centre is less
-    than the squared radius; from nine inputs on, where the ball fills less than a hundredth of the box, linear
-    programs in which only parts that meet the ball are followed.
+    *Bounded polytopes* of few inputs, to which balls of the 1- and maximum norm belong: by vertices
+    (:mod:`verifier.geometry.traversal`).  *All else*, more inputs, unbounded polyhedra with the whole space among them,
+    and Euclidean balls: by programs (:mod:`verifier.engines.lp_walk`); in a ball only parts that meet it are followed.
 Property
     Sound and complete.  At any moment the cells not yet returned are at most :meth:`RegionWalk.remaining`: the sum,
     over the subtrees that are open, of the bound of :mod:`verifier.engines.region_bounds` on the units that can still
@@ -23,31 +20,24 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, partial
-from typing import Any
 
 import numpy as np
 
-from verifier.engines.adjacency import CellRows
-from verifier.engines.lp_cells import ExactWalk, LpCell, interior_point
 from verifier.engines.lp_walk import LpWalk
-from verifier.engines.propagate import Cell, Propagation, Region, UnitFacet
+from verifier.engines.propagate import Cell, Propagation, Region
 from verifier.engines.region_bounds import LayerUnits, refined_upper
 from verifier.engines.unit_signs import BOTH, Signs, counted, local_bound, unit_signs
-from verifier.engines.whole_space import bounded_parts, without_last_units
-from verifier.geometry.ball import Ball, meets_unit_ball, point_in_unit_ball
-from verifier.geometry.chart import Chart, Homogeneous, Row, chart_of, integral
+from verifier.geometry.ball import Ball, point_in_unit_ball
+from verifier.geometry.chart import Chart, Homogeneous, Row, chart_of
 from verifier.geometry.exact_maps import ExactMaps
 from verifier.geometry.nearest import nearest_point
-from verifier.geometry.traversal import FloatCells, OpenCell, Walk
+from verifier.geometry.traversal import OpenCell, Walk
 from verifier.kernel.domain import Polytope
 from verifier.kernel.network import Layer, Network
 from verifier.kernel.polyhedron import Box
 
-MOST_INPUTS = 5         # of a bounded polytope that is enumerated by vertices: beyond, programs are faster
-MOST_BALL_INPUTS = 8    # of a Euclidean ball that is enumerated by vertices
-MOST_SPACE_INPUTS = 7   # of an unbounded domain that is
-BUDGET = 30_000_000     # of one step of a walk by vertices
-LP_CELLS = 16           # of one batch of a walk by linear programs
+MOST_INPUTS = 5      # of a bounded polytope that is enumerated by vertices: beyond, programs are faster
+BUDGET = 30_000_000  # of one step
 
 
 Domain = Polytope | Ball
@@ -78,25 +68,16 @@ class RegionWalk:
         ball = domain if isinstance(domain, Ball) and domain.norm == "2" and domain.dimension > 1 else None
         self.euclidean = ball is not None
         self.box, self.rows = domain.box, tuple(domain.rows)
-        region = Region(network, self.box, self.rows)
         self.chart: Chart = chart_of(self.box, self.rows)
         self.maps = ExactMaps(network.layers, self.chart)
-        bounded = all(self.chart.bounded)
-        dimension = self.chart.dimension
+        self.by_vertices = not self.euclidean and all(self.chart.bounded) and self.chart.dimension <= MOST_INPUTS
+        self.propagation = Propagation(Region(network, self.box, self.rows), "vertices" if self.by_vertices else "lp")
         self._open: Callable[[], int] = lambda: self.total_bound
-        most = MOST_BALL_INPUTS if ball else MOST_INPUTS if bounded else MOST_SPACE_INPUTS
-        self.by_vertices = dimension <= most
-        self.parts: tuple[Region, ...] | None = None
-        if self.by_vertices and not bounded:
-            self.parts = tuple(bounded_parts(network, self.box, self.rows, dimension))
-        else:
-            self._propagation = Propagation(region, "vertices" if self.by_vertices else "lp")
 
     @property
     def plain(self) -> Propagation | None:
-        """The propagation whose cells are those of the domain, all of them: not for Euclidean balls, nor for unbounded
-        domains in parts."""
-        return self._propagation if self.parts is None and not self.euclidean else None
+        """The propagation whose cells are those of the domain, all of them: not for Euclidean balls."""
+        return None if self.euclidean else self.propagation
 
     @property
     def dimension(self) -> int:
@@ -115,14 +96,7 @@ class RegionWalk:
 
     def batches(self, collect: bool = True) -> Iterator[Batch]:
         """All cells; without ``collect`` they may be counted only."""
-        if self.parts is not None:
-            yield from self._over_parts()
-        elif self.by_vertices:
-            yield from self._by_vertices(collect or self.euclidean)
-        elif self.euclidean or not all(self.chart.bounded):
-            yield from self._exactly()
-        else:
-            yield from self._by_programs(collect)
+        yield from self._by_vertices(collect) if self.by_vertices else self._by_programs(collect)
         self._open = lambda: 0
 
     def cells(self) -> Iterator[Cell]:
@@ -151,37 +125,26 @@ class RegionWalk:
     # --- the walks ---------------------------------------------------------------------------------------------------
 
     def _by_vertices(self, collect: bool) -> Iterator[Batch]:
-        propagation = self._propagation
+        propagation = self.propagation
         walk = Walk(propagation.space, collect)
         walk.push([propagation.space.root()])
-        signs = unit_signs(self.network, self.box, self.domain if isinstance(self.domain, Ball) else None)
+        signs = self._signs()
         self._open = lambda: _open_bound(walk, propagation.region, self.dimension, signs)
         before = 0
         while not walk.finished:
             batch = walk.step(BUDGET)
             if collect and batch is not None:
                 cells = [Found(batch.signs[c].tobytes() + propagation.trailing,
-                               partial(propagation.vertex_cell, batch, c)) for c in self._kept(batch)]
+                               partial(propagation.vertex_cell, batch, c)) for c in range(len(batch.signs))]
                 yield Batch(len(cells), cells)
             elif not collect and walk.settled:
                 yield Batch(walk.cells - before)
                 before = walk.cells
 
-    def _kept(self, batch: FloatCells) -> list[int]:
-        """The numbers of the cells that meet the ball; all of them when there is none."""
-        if not self.euclidean:
-            return list(range(len(batch.signs)))
-        meets = meets_unit_ball(batch.x, batch.radius, batch.start)
-        return [c for c, answer in enumerate(meets.tolist())
-                if answer > 0 or (answer == 0 and self._touches(self._propagation.vertex_cell(batch, c)))]
-
-    def _touches(self, cell: Cell) -> bool:
-        return nearest_point(cell.constraints, self.dimension, Fraction(1)) is not None
-
     def _by_programs(self, collect: bool) -> Iterator[Batch]:
-        propagation = self._propagation
-        walk = LpWalk(propagation.space, collect)
-        signs = unit_signs(self.network, self.box, self.domain if isinstance(self.domain, Ball) else None)
+        propagation = self.propagation
+        walk = LpWalk(propagation.space, collect, ball=self.euclidean)
+        signs = self._signs()
 
         def bound() -> int:
             cells = walk.unload()
@@ -198,70 +161,8 @@ class RegionWalk:
                 yield Batch(walk.cells - before, cells)
                 cells, before = [], walk.cells
 
-    def _exactly(self) -> Iterator[Batch]:
-        """Unbounded domains and Euclidean balls in many dimensions, by exact programs."""
-        propagation = self._propagation
-        box = self.chart.box
-
-        def in_ball(rows: tuple[Row, ...]) -> Homogeneous | None:
-            point = interior_point(rows, box)
-            return None if point is None else point_in_unit_ball(rows, point)
-
-        walk = ExactWalk(propagation.splitting, self.chart, self.maps, find=in_ball if self.euclidean else None)
-        signs = unit_signs(self.network, self.box, self.domain if isinstance(self.domain, Ball) else None)
-        self._open = lambda: sum(_subtree_bound(propagation.splitting, self.dimension, cell.signs, signs)
-                                 for cell in walk.stack)
-        cells: list[Found] = []
-        steps = 0
-        while walk.stack:
-            found = walk.step()
-            steps += 1
-            if found is not None:
-                cells.append(Found(found.signs + propagation.trailing, partial(propagation.lp_cell, found)))
-            if len(cells) >= LP_CELLS or steps >= LP_CELLS * 16 or not walk.stack:
-                yield Batch(len(cells), cells)
-                cells, steps = [], 0
-
-    def _over_parts(self) -> Iterator[Batch]:
-        assert self.parts is not None
-        seen: set[bytes] = set()
-        bounds = [local_bound(part.network, part.box, None, chart_of(part.box, part.rows)).refined
-                  for part in self.parts]
-        domain = dict(zip(self.chart.facets, self.chart.rows, strict=True))
-        for number, part in enumerate(self.parts):
-            propagation = Propagation(part, "vertices")
-            later = sum(bounds[number + 1:])
-            walk = Walk(propagation.space, collect=True)
-            walk.push([propagation.space.root()])
-            signs = unit_signs(part.network, part.box)
-            self._open = partial(lambda w, r, s, rest: _open_bound(w, r, self.dimension, s) + rest,
-                                 walk, part, signs, later)
-            kept = part.network.layers[:len(part.splitting)]
-            trailing = bytes([1]) * sum(layer.units for layer in self.network.layers[len(kept):])
-            while not walk.finished:
-                batch = walk.step(BUDGET)
-                if batch is None:
-                    continue
-                cells = []
-                for c, own in enumerate(without_last_units(batch.signs, kept)):
-                    pattern = own.tobytes() + trailing
-                    if pattern not in seen:
-                        seen.add(pattern)
-                        cells.append(Found(pattern, partial(self._space_cell, pattern, propagation, batch, c, domain)))
-                yield Batch(len(cells), cells)
-
-    def _space_cell(self, signs: bytes, propagation: Propagation, batch: FloatCells, c: int,
-                    domain: dict[Any, Row]) -> Cell:
-        """A cell of an unbounded domain, by all its different rows."""
-        *x, t = propagation.vertex_cell(batch, c).interior
-        point = self.chart.coordinates([v / t for v in x])
-        rows = CellRows(self.maps, signs)
-        first = np.cumsum([0, *(layer.units for layer in self.network.layers)])
-        units = [units[0] for row, units in rows.multiples.items() if any(row[:-1])]
-        facets = [UnitFacet(k, u - int(first[k])) for u in units
-                  for k in [int(np.searchsorted(first, u, side="right")) - 1]]
-        body = LpCell(signs, (), (), (integral([*point, Fraction(1)]),))
-        return Cell(signs, (*self.chart.facets, *facets), self.maps, domain, body)
+    def _signs(self) -> tuple[Signs, ...]:
+        return unit_signs(self.network, self.box, self.domain if isinstance(self.domain, Ball) else None)
 
 
 def _open_bound(walk: Walk, region: Region, dimension: int, signs: Sequence[Signs]) -> int:

@@ -58,9 +58,9 @@ class Work(NamedTuple):
 
     The current cell has ``FACETS`` facets besides the bounds of the box.  Facet i is row ``facet[i]``, times
     ``orient[i]`` (1 or -1) and a power of two, in column i of ``table`` (n + 1, facets), with the filter's ``margin``
-    and what its proof needs, ``error_of`` and ``size_of``, in the same scale.  ``inside`` is its inner point.  ``reach``
-    is 1 for the coordinates in [-1, 1], else infinite; ``central`` tells which rows have the constant 0, exactly;
-    ``alive`` how many units of each layer are not known to be constantly 0.
+    and what its proof needs, ``error_of`` and ``size_of``, in the same scale.  ``inside`` is its inner point.
+    ``reach`` is 1 for the coordinates in [-1, 1], else infinite; ``central`` tells which rows have the constant 0,
+    exactly; ``alive`` how many units of each layer are not known to be constantly 0.
 
     *Box and space.*  ``x`` is one of the cell's vertices when ``basis[0] != FREE``: column k of ``edges`` is the
     direction in which constraint ``basis[k]`` grows at rate 1 and the others of the basis stay zero; ``value`` holds
@@ -365,7 +365,7 @@ def way(w: Work, k: int) -> float:
 @inlined
 def to_sphere(here: float, along: float, square: float) -> float:
     """How far it is from x to the unit sphere along d: by ``x . x``, ``x . d`` and ``d . d``."""
-    return (np.sqrt(along * along + square * max(1.0 - here, 0.0)) - along) / square
+    return float((np.sqrt(along * along + square * max(1.0 - here, 0.0)) - along) / square)
 
 
 @inner
@@ -479,16 +479,6 @@ def witness(w: Work, k: int, step: float, at_end: float, at_inside: float, margi
 
 
 @inlined
-def narrowest(plan: Plan, w: Work, f: int) -> int:
-    """The layer before that of row f which has the fewest live units, if these are fewer than coordinates; else -1."""
-    found, least = -1, w.x.shape[0]
-    for layer in range(plan.first.shape[0] - 2):
-        if plan.first[layer + 1] <= f and w.alive[layer] < least:
-            found, least = layer, w.alive[layer]
-    return found
-
-
-@inlined
 def belongs(plan: Plan, w: Work, constraint: int, layer: int) -> bool:
     """Whether the gradient of a constraint of the basis lies in the span of those of the layer's live units; layer -1:
     whether it has one."""
@@ -506,9 +496,9 @@ def combined(plan: Plan, w: Work, f: int, scale: float, here: float, layer: int)
 
     The goal's gradient g lies in the span of the gradients of the units of an earlier ``layer`` that are alive, not
     constantly 0; so do those of some constraints of the basis.  If these are as many as there are live units, and
-    independent, they span g.  (Layer -1: so do any n that are independent.)  Let M have their gradients as rows, E their
-    columns of ``edges``, ``q = g E`` and ``|M E - I| <= beta < 1/4`` in the row-sum norm.  Then they are independent, and
-    ``g = m M`` gives ``q = m + m (M E - I)``, hence ``|m - q|_1 <= 1.5 beta |q|_1``.
+    independent, they span g.  (Layer -1: so do any n that are independent.)  Let M have their gradients as rows, E
+    their columns of ``edges``, ``q = g E`` and ``|M E - I| <= beta < 1/4`` in the row-sum norm.  Then they are
+    independent, and ``g = m M`` gives ``q = m + m (M E - I)``, hence ``|m - q|_1 <= 1.5 beta |q|_1``.
 
     The constant is the same at all points, x among them: ``goal(x) - sum m_k r_k(x)``; and 0 if all constants are.
     """
@@ -517,10 +507,13 @@ def combined(plan: Plan, w: Work, f: int, scale: float, here: float, layer: int)
     beta, largest, members = 0.0, 1.0, 0
     for i in range(n):
         largest = max(largest, abs(w.x[i]))
+        members += belongs(plan, w, w.basis[i], layer)
+    if members != (n if layer < 0 else w.alive[layer]):
+        return False
+    for i in range(n):
         constraint = w.basis[i]
         if not belongs(plan, w, constraint, layer):
             continue
-        members += 1
         off = 0.0
         for k in range(n):
             if not belongs(plan, w, w.basis[k], layer):
@@ -540,7 +533,7 @@ def combined(plan: Plan, w: Work, f: int, scale: float, here: float, layer: int)
                 off += plan.g * (1.0 + abs(product))
             off += abs(product - (1.0 if i == k else 0.0))
         beta = max(beta, off)
-    if members != (n if layer < 0 else w.alive[layer]) or not (beta < 0.125 and largest < HUGE):
+    if not (beta < 0.125 and largest < HUGE):
         return False
     total = 0.0
     for k in range(n):
@@ -624,9 +617,9 @@ def decide(plan: Plan, w: Work, f: int) -> int:
             if here < 0.0 and witness(w, 0, 0.0, here, scale * abs(at_inside), scale * slack):
                 return part_ways(w, 0, here, same)
             if w.counters[DOMAIN] == SPACE:
-                narrow = narrowest(plan, w, f)
-                if (narrow >= 0 and combined(plan, w, f, scale, here, narrow)) or combined(plan, w, f, scale, here, -1):
-                    return same
+                for layer in range(-1, plan.first.shape[0] - 2):
+                    if plan.first[layer + 1] <= f and combined(plan, w, f, scale, here, layer):
+                        return same
                 return UNDECIDED
             return same if bounded_below(plan, w, f, scale) else UNDECIDED
         if here < -NEAR and witness(w, k, 0.0, here, scale * abs(at_inside), scale * slack):
