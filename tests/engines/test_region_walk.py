@@ -214,7 +214,7 @@ def reference_interior(rows):
 
 def test_single_layers_in_balls_have_their_flat_count():
     """Through the centre, tangent, parallel, repeated: 300 layers for each norm."""
-    for seed in range(100):
+    for seed in range(300):
         rng = random.Random(seed)
         n = rng.choice((1, 2, 2, 3))
         layer = random_layer(rng, seed % 4 > 0, n, rng.randint(1, 6), 0.2)
