@@ -12,7 +12,7 @@ from tests import reference
 from tests.engines.test_propagate import cube, modular
 from tests.geometry.test_nearest import at, nearest_by_all_faces
 from tests.strategies import random_box, random_layer, random_network
-from verifier.engines import region_walk
+from verifier.engines import frontier, region_walk
 from verifier.engines.linear_regions import AffineMaps
 from verifier.engines.lp_cells import ExactWalk
 from verifier.engines.lp_walk import LpWalk
@@ -94,6 +94,8 @@ def test_random_networks_agree_with_brute_force(block):
 
 def test_what_remains_is_bounded_at_every_moment(monkeypatch):
     monkeypatch.setattr(region_walk, "BUDGET", 60)
+    for name, value in (("FIRST_WORK", 500), ("PIECE", 100), ("MOST_OPEN", 6), ("TOGETHER", 4)):
+        monkeypatch.setattr(frontier, name, value)
     networks = [modular((3, 4, 3, 1), 5), modular((2, 4, 4, 2), 7)]
     networks.append(Network((Layer(networks[1].layers[0].weight, networks[1].layers[0].bias,
                                    Matrix.column([0, -1, 1, F(1, 2)])), *networks[1].layers[1:])))

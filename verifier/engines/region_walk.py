@@ -9,9 +9,8 @@ Method
     (:mod:`verifier.geometry.traversal`).  *All else*, more inputs, unbounded polyhedra with the whole space among them,
     and Euclidean balls: by programs (:mod:`verifier.engines.lp_walk`); in a ball only parts that meet it are followed.
 Property
-    Sound and complete.  At any moment the cells not yet returned are at most :meth:`RegionWalk.remaining`: the sum,
-    over the subtrees that are open, of the bound of :mod:`verifier.engines.region_bounds` on the units that can still
-    change their sign; of a cell by vertices these are found anew in the box around it.
+    Sound and complete.  At any moment the cells not yet returned are at most :meth:`RegionWalk.remaining`, the sum of
+    bounds of the subtrees that are open (:mod:`verifier.engines.frontier`).
 """
 
 from __future__ import annotations
@@ -21,20 +20,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, partial
 
-import numpy as np
-
+from verifier.engines.frontier import Frontier
+from verifier.engines.lp_cells import LpCell
 from verifier.engines.lp_walk import LpWalk
 from verifier.engines.propagate import Cell, Propagation, Region
-from verifier.engines.region_bounds import LayerUnits, refined_upper
-from verifier.engines.unit_signs import BOTH, Signs, counted, local_bound, unit_signs
+from verifier.engines.unit_signs import SignFinder, local_bound
 from verifier.geometry.ball import Ball, point_in_unit_ball
 from verifier.geometry.chart import Chart, Homogeneous, Row, chart_of
 from verifier.geometry.exact_maps import ExactMaps
 from verifier.geometry.nearest import nearest_point
-from verifier.geometry.traversal import OpenCell, Walk
+from verifier.geometry.traversal import FloatCells, Walk
 from verifier.kernel.domain import Polytope
-from verifier.kernel.network import Layer, Network
-from verifier.kernel.polyhedron import Box
+from verifier.kernel.network import Network
 
 MOST_INPUTS = 5      # of a bounded polytope that is enumerated by vertices: beyond, programs are faster
 BUDGET = 30_000_000  # of one step
@@ -65,8 +62,8 @@ class RegionWalk:
     def __init__(self, network: Network, domain: Domain) -> None:
         self.network = network
         self.domain = domain
-        ball = domain if isinstance(domain, Ball) and domain.norm == "2" and domain.dimension > 1 else None
-        self.euclidean = ball is not None
+        self._ball = domain if isinstance(domain, Ball) else None
+        self.euclidean = self._ball is not None and self._ball.norm == "2" and domain.dimension > 1
         self.box, self.rows = domain.box, tuple(domain.rows)
         self.chart: Chart = chart_of(self.box, self.rows)
         self.maps = ExactMaps(network.layers, self.chart)
@@ -87,8 +84,7 @@ class RegionWalk:
     @cached_property
     def total_bound(self) -> int:
         """The bound for all cells together."""
-        ball = self.domain if isinstance(self.domain, Ball) else None
-        return local_bound(self.network, self.box, ball, self.chart).refined
+        return local_bound(self.network, self.box, self._ball, self.chart).refined
 
     def remaining(self) -> int:
         """An upper bound of the number of cells that no batch has had so far; call it between batches."""
@@ -96,8 +92,32 @@ class RegionWalk:
 
     def batches(self, collect: bool = True) -> Iterator[Batch]:
         """All cells; without ``collect`` they may be counted only."""
-        yield from self._by_vertices(collect) if self.by_vertices else self._by_programs(collect)
+        space = self.propagation.space
+        walk: Walk | LpWalk
+        if self.by_vertices:
+            walk = Walk(space, collect)
+            walk.push([space.root()])
+        else:
+            walk = LpWalk(space, collect, ball=self.euclidean)
+        frontier = Frontier(walk, SignFinder(self.network, self.box, self._ball))
+        self._open = frontier.bound
+        cells: list[Found] = []
+        before = 0
+        while not frontier.finished:
+            cells += self._collected(frontier.step(BUDGET))
+            if walk.settled or frontier.finished:
+                yield Batch(walk.cells - before, cells)
+                cells, before = [], walk.cells
         self._open = lambda: 0
+
+    def _collected(self, found: FloatCells | list[LpCell] | None) -> Iterator[Found]:
+        propagation = self.propagation
+        if isinstance(found, FloatCells):
+            for c, signs in enumerate(found.signs):
+                yield Found(signs.tobytes() + propagation.trailing, partial(propagation.vertex_cell, found, c))
+        else:
+            for cell in found or ():
+                yield Found(cell.signs + propagation.trailing, partial(propagation.lp_cell, cell))
 
     def cells(self) -> Iterator[Cell]:
         """All cells, one after another."""
@@ -121,83 +141,3 @@ class RegionWalk:
         found = point_in_unit_ball(cell.constraints, cell.chart_interior)
         assert found is not None, "a cell of a ball meets it"
         return found
-
-    # --- the walks ---------------------------------------------------------------------------------------------------
-
-    def _by_vertices(self, collect: bool) -> Iterator[Batch]:
-        propagation = self.propagation
-        walk = Walk(propagation.space, collect)
-        walk.push([propagation.space.root()])
-        signs = self._signs()
-        self._open = lambda: _open_bound(walk, propagation.region, self.dimension, signs)
-        before = 0
-        while not walk.finished:
-            batch = walk.step(BUDGET)
-            if collect and batch is not None:
-                cells = [Found(batch.signs[c].tobytes() + propagation.trailing,
-                               partial(propagation.vertex_cell, batch, c)) for c in range(len(batch.signs))]
-                yield Batch(len(cells), cells)
-            elif not collect and walk.settled:
-                yield Batch(walk.cells - before)
-                before = walk.cells
-
-    def _by_programs(self, collect: bool) -> Iterator[Batch]:
-        propagation = self.propagation
-        walk = LpWalk(propagation.space, collect, ball=self.euclidean)
-        signs = self._signs()
-
-        def bound() -> int:
-            cells = walk.unload()
-            walk.push(cells)
-            return sum(_subtree_bound(propagation.splitting, self.dimension, cell.signs, signs) for cell in cells)
-
-        self._open = bound
-        cells: list[Found] = []
-        before = 0
-        while not walk.finished:
-            cells += [Found(found.signs + propagation.trailing, partial(propagation.lp_cell, found))
-                      for found in walk.step(BUDGET)]
-            if walk.settled or walk.finished:
-                yield Batch(walk.cells - before, cells)
-                cells, before = [], walk.cells
-
-    def _signs(self) -> tuple[Signs, ...]:
-        return unit_signs(self.network, self.box, self.domain if isinstance(self.domain, Ball) else None)
-
-
-def _open_bound(walk: Walk, region: Region, dimension: int, signs: Sequence[Signs]) -> int:
-    """The bound for all open subtrees of a settled walk by vertices."""
-    cells = walk.unload()
-    walk.push(cells)
-    total = 0
-    for cell in cells:
-        local = unit_signs(region.network, _box_around(cell, walk.space.chart))
-        narrowed = [tuple(a if b == BOTH else b for a, b in zip(here, whole, strict=True))
-                    for here, whole in zip(local, signs, strict=True)]
-        total += _subtree_bound(region.splitting, dimension, cell.signs.tobytes(), narrowed)
-    return total
-
-
-def _box_around(cell: OpenCell, chart: Chart) -> Box:
-    """A box of inputs that contains the cell, whose vertices are off by at most their radius."""
-    lower = np.nan_to_num(np.nextafter(cell.x - cell.radius, -np.inf), nan=-1.0).min(axis=1)
-    upper = np.nan_to_num(np.nextafter(cell.x + cell.radius, np.inf), nan=1.0).max(axis=1)
-    ends = [(Fraction(max(lo, -1.0)), Fraction(min(hi, 1.0))) for lo, hi in zip(lower.tolist(), upper.tolist(),
-                                                                               strict=True)]
-    basis, origin = chart.linear()
-    sides = [[sorted((a * lo, a * hi)) for a, (lo, hi) in zip(row, ends, strict=True)] for row in basis]
-    return Box(tuple(o + sum((s[0] for s in side), Fraction(0)) for o, side in zip(origin, sides, strict=True)),
-               tuple(o + sum((s[1] for s in side), Fraction(0)) for o, side in zip(origin, sides, strict=True)))
-
-
-def _subtree_bound(layers: Sequence[Layer], rank: int, known: bytes, signs: Sequence[Signs]) -> int:
-    """The bound for the cells below one whose first units have the ``known`` signs (another byte: open); ``signs`` are
-    proved for the whole domain."""
-    units: list[LayerUnits] = []
-    first = 0
-    for layer, whole in zip(layers, signs, strict=False):
-        own = known[first:first + layer.units]
-        first += layer.units
-        found = [sign if sign in (0, 1) else BOTH for sign in own] + list(whole[len(own):])
-        units.append(counted(layer, [a if b == BOTH else b for a, b in zip(found, whole, strict=True)]))
-    return refined_upper(rank, units)
