@@ -119,6 +119,13 @@ def test_what_remains_is_bounded_at_every_moment(monkeypatch):
     assert moments > 60
 
 
+def test_what_remains_of_a_walk_without_units():
+    linear = Network((Layer.affine(Matrix.from_rationals([[1, 2]]), Matrix.column([3])),))
+    for domain in (Polytope(Box.whole_space(2)), Ball((F(0), F(0)), F(1), "2")):
+        walk = RegionWalk(linear, domain)
+        assert [(batch.count, walk.remaining()) for batch in walk.batches()] == [(1, 0)]
+
+
 def test_space_agrees_with_exact_programs():
     networks = [modular((2, 4, 4, 2), 7), modular((3, 4, 3, 1), 5), modular((3, 2, 4, 3, 1), 5)]
     table = [[F(v) for v in row] for row in ((1, 0, 1), (1, 0, -1), (0, 1, 1), (1, 1, 0), (1, -1, 0), (0, 1, -2))]

@@ -101,6 +101,7 @@ class LpWalk:
             counters[compiled.WORK] += EXACT_WORK
             if cell is None:
                 self._exact = None
+                self.settled = bool(counters[compiled.ANSWER] == compiled.UNDECIDED)
                 return []
             self.cells += 1
             return [cell] if self.collect else []
