@@ -160,6 +160,21 @@ def test_networks_without_biases_in_space_need_hardly_an_exact_answer():
     assert {cell.signs for cell in box.cells()} == found
 
 
+@pytest.mark.parametrize("bits", [10, 30, 45, 52, 60, 200])
+def test_thin_parts_are_seen_and_what_touches_is_none(bits):
+    """A line at a distance of 1 - e/5, a third one past the crossing of two, a fold of the second layer at e."""
+    disk, plane = Ball((F(0), F(0)), F(1), "2"), Polytope(Box.whole_space(2))
+    axes = Layer.relu(Matrix.identity(2), Matrix.zeros(2, 1))
+    for e in (F(-1, 2**bits), F(0), F(1, 2**bits)):
+        tangent = Network((Layer.relu(Matrix.from_rationals([[3, 4]]), Matrix.column([e - 5])),))
+        assert counts(tangent, disk)[0] == 1 + (e > 0)
+        three = Network((Layer.relu(Matrix.from_rationals([[1, 0], [0, 1], [1, 1]]), Matrix.column([0, 0, -e])),))
+        deep = Network((axes, Layer.relu(Matrix.from_rationals([[1, 1]]), Matrix.column([-e]))))
+        for domain in (disk, plane):
+            assert counts(three, domain)[0] == 6 + (e != 0)
+            assert counts(deep, domain)[0] == 4 + 3 * (e > 0)
+
+
 def rows_in_ball(cell, ball):
     """The cell's rows in the coordinates ``(x - centre) / radius``."""
     return [integral([*(F(a) * ball.radius for a in row[:-1]), at(row, ball.centre)])

@@ -490,7 +490,7 @@ def belongs(plan: Plan, w: Work, constraint: int, layer: int) -> bool:
 
 
 @inner
-def combined(plan: Plan, w: Work, f: int, scale: float, here: float, layer: int) -> bool:
+def combined(plan: Plan, w: Work, f: int, scale: float, layer: int) -> bool:
     """Whether the goal is proved to be a combination of constraints of the basis, with positive multipliers, and a
     nonnegative constant.
 
@@ -504,10 +504,13 @@ def combined(plan: Plan, w: Work, f: int, scale: float, here: float, layer: int)
     """
     n = w.x.shape[0]
     error = scale * w.error[f]
-    beta, largest, members = 0.0, 1.0, 0
+    beta, largest, members, here = 0.0, 1.0, 0, w.goal[n]
     for i in range(n):
+        if not abs(w.x[i]) < HUGE:
+            return False
         largest = max(largest, abs(w.x[i]))
         members += belongs(plan, w, w.basis[i], layer)
+        here += w.goal[i] * w.x[i]
     if members != (n if layer < 0 else w.alive[layer]):
         return False
     for i in range(n):
@@ -532,9 +535,9 @@ def combined(plan: Plan, w: Work, f: int, scale: float, here: float, layer: int)
                 product = -product if upper else product
                 off += plan.g * (1.0 + abs(product))
             off += abs(product - (1.0 if i == k else 0.0))
+        if not off < 0.125:
+            return False
         beta = max(beta, off)
-    if not (beta < 0.125 and largest < HUGE):
-        return False
     total = 0.0
     for k in range(n):
         if belongs(plan, w, w.basis[k], layer):
@@ -618,7 +621,7 @@ def decide(plan: Plan, w: Work, f: int) -> int:
                 return part_ways(w, 0, here, same)
             if w.counters[DOMAIN] == SPACE:
                 for layer in range(-1, plan.first.shape[0] - 2):
-                    if plan.first[layer + 1] <= f and combined(plan, w, f, scale, here, layer):
+                    if plan.first[layer + 1] <= f and combined(plan, w, f, scale, layer):
                         return same
                 return UNDECIDED
             return same if bounded_below(plan, w, f, scale) else UNDECIDED
