@@ -18,7 +18,7 @@ Property
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +49,7 @@ class Open:
 class Frontier:
     """The open subtrees of a walk, which has what is to be walked."""
 
-    def __init__(self, walk: Walk | LpWalk, signs: SignFinder) -> None:
+    def __init__(self, walk: Walk | LpWalk, signs: Callable[[], SignFinder]) -> None:
         self.walk = walk
         self._signs = signs
         self._waiting: dict[int, list[Open]] = {}
@@ -115,7 +115,7 @@ class Frontier:
             row[:len(own)] = np.where(own < BOTH, own, BOTH)
         around = [_box_around(cell, chart) if isinstance(cell, OpenCell) else None for cell in cells]
         tables = [units_that_change(layer, found)
-                  for layer, found in zip(layers, self._signs.within(known, around), strict=False)]
+                  for layer, found in zip(layers, self._signs().within(known, around), strict=False)]
         return [refined_upper(chart.dimension, [LayerUnits(*table[b].tolist()) for table in tables])
                 for b in range(len(cells))]
 

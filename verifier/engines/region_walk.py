@@ -86,6 +86,10 @@ class RegionWalk:
         """The bound for all cells together."""
         return local_bound(self.network, self.box, self._ball, self.chart).refined
 
+    @cached_property
+    def _signs(self) -> SignFinder:
+        return SignFinder(self.network, self.box, self._ball)
+
     def remaining(self) -> int:
         """An upper bound of the number of cells that no batch has had so far; call it between batches."""
         return self._open()
@@ -99,7 +103,7 @@ class RegionWalk:
             walk.push([space.root()])
         else:
             walk = LpWalk(space, collect, ball=self.euclidean)
-        frontier = Frontier(walk, SignFinder(self.network, self.box, self._ball))
+        frontier = Frontier(walk, lambda: self._signs)
         self._open = frontier.bound
         cells: list[Found] = []
         before = 0
