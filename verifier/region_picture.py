@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping
 from fractions import Fraction
 from pathlib import Path
 
+from verifier.engines.propagate import Cell
 from verifier.engines.region_walk import Domain, RegionWalk
 from verifier.formats.errors import InputError
 from verifier.geometry.ball import Ball
@@ -34,10 +35,18 @@ def draw_regions(network: Network, domain: Domain, path: Path, axes: tuple[int, 
     for cell in walk.cells():
         weight, _ = walk.maps.outputs(cell.signs)
         key: Hashable = {"pattern": cell.signs, "map": walk.maps.key(cell.signs), "gradient": weight}[colour]
-        tiles.append(Tile(Polyhedron.from_points(cell.vertices), key))
+        tiles.append(Tile(_shape(walk, cell), key))
     marks = Marks(names={k: f"X_{axis}" for k, axis in enumerate(axes)},
                   ball=within if isinstance(within, Ball) else None)
     draw_partition(tiles, path, (0, 1), marks=marks)
+
+
+def _shape(walk: RegionWalk, cell: Cell) -> Polyhedron:
+    if cell.has_vertices:
+        return Polyhedron.from_points(cell.vertices)
+    rows = [walk.chart.over_inputs(row) for row in cell.constraints]
+    return Polyhedron.from_half_spaces(walk.network.inputs, [HalfSpace(tuple(-a for a in normal), constant)
+                                                             for normal, constant in rows])
 
 
 def sliced(network: Network, domain: Domain, axes: tuple[int, int], fixed: Mapping[int, Fraction]
