@@ -65,7 +65,7 @@ def test_points_are_found_where_brute_force_finds_them(solve, seeds):
         assert point is None or query.satisfied_disjunct(point) is not None
 
 
-@pytest.mark.parametrize(("solve", "seeds"), [(highs, range(7)), (cbc, range(7, 9))])
+@pytest.mark.parametrize(("solve", "seeds"), [(None, range(6)), (highs, range(3, 6)), (cbc, range(7, 9))])
 def test_patterns_are_those_of_the_cells(solve, seeds):
     for seed in seeds:
         rng = random.Random(seed)
@@ -78,10 +78,40 @@ def test_patterns_are_those_of_the_cells(solve, seeds):
         assert len(found.patterns) == len(expected)
 
 
-def test_a_unit_that_is_zero_on_a_cell_is_inactive_there():
+@pytest.mark.parametrize("solve", [None, highs])
+def test_a_unit_that_is_zero_on_a_cell_is_inactive_there(solve):
     twice = Network((Layer.relu(Matrix.identity(1), Matrix.zeros(1, 1)),) * 2)
-    found = enumerate_patterns(twice, cube(1), (), highs)
+    found = enumerate_patterns(twice, cube(1), (), solve)
     assert set(found.patterns) == {((True,), (True,)), ((False,), (False,))}
+
+
+def test_every_missing_branch_is_refuted():
+    """What is refuted and what is found are the two sides of every unit that bounds leave open, and is not constant."""
+    network, box = modular((2, 7, 6, 1), 5), cube(2)
+    found = enumerate_patterns(network, box)
+    assert set(found.patterns) == {cell.pattern for cell in cells(network, box)}
+    bounds = propagated(network, box)
+    open_units = np.concatenate([(low < 0) & (high > 0) for low, high in zip(bounds.lower, bounds.upper, strict=True)])
+    signs = [sum(p, ()) for p in found.patterns]
+    beginnings = [{s[:n] for s in signs} for n in range(len(open_units) + 1)]
+    assert len(beginnings[0]) == 1
+    missing = sum(2 * len(beginnings[n]) - len(beginnings[n + 1]) for n in range(len(open_units)) if open_units[n])
+    assert 0 < found.refuted < missing
+    assert found.refuted + found.again <= missing  # units that are constant on a cell need no refutation
+
+
+def test_patterns_in_a_polytope_and_in_all_of_space():
+    network = modular((2, 5, 4, 1), 3)
+    row = HalfSpace((F(1), F(1)), F(1, 2))
+    for box, rows in ((cube(2), (row,)), (Box.whole_space(2), ()), (Box.whole_space(2), (row,))):
+        found = enumerate_patterns(network, box, rows)
+        assert found.finished
+        assert set(found.patterns) == {cell.pattern for cell in cells(network, box, rows)}
+
+
+def test_an_enumeration_stops_at_its_deadline():
+    found = enumerate_patterns(modular((2, 7, 6, 1), 5), cube(2), deadline=time.time())
+    assert not found.finished
 
 
 @pytest.mark.parametrize("solver", ["highs", "cbc"])
@@ -221,8 +251,10 @@ def test_a_lying_solver_never_changes_a_range_or_adds_a_pattern(liar, monkeypatc
     network, box = modular((2, 4, 3, 1), 7), cube(2)
     (told,) = output_range(network, box, engine="milp")
     assert (told.minimum.value, told.maximum.value) == reference.output_range(network, box, [F(1)])
-    found = enumerate_patterns(network, box, (), liar, most=40)
-    assert set(found.patterns) <= {cell.pattern for cell in cells(network, box)}
+    found = enumerate_patterns(network, box, (), liar)
+    assert found.finished
+    assert set(found.patterns) == {cell.pattern for cell in cells(network, box)}
+    assert found.missed > 0
 
 
 @pytest.mark.parametrize("options", [[], ["preprocess off"]])

@@ -164,10 +164,10 @@ class Milp:
                     return Finding(None, "the time limit was reached")
                 solution = self.solve(program, None if deadline is None else deadline - time.time())
                 claim = solution.message or solution.status.value
-                if not self._fits(solution, program) or solution.point is None:
+                if not self.fits(solution, program) or solution.point is None:
                     break
                 pattern = self.encoding.pattern(solution.point)
-                for proposed in (self._own(pattern), self._pattern_near(solution.point)):
+                for proposed in (self.own(pattern), self.pattern_near(solution.point)):
                     point = None if proposed is None else self._point_of(disjunct, proposed)
                     if point is not None:
                         return Finding(point, claim)
@@ -187,10 +187,10 @@ class Milp:
             return self._climb(constraints, objective, deadline)
         encoding, program = self.encoding, self.optimum(constraints, objective)
         solution = self.solve(program, None if deadline is None else max(0.0, deadline - time.time()))
-        if not self._fits(solution, program) or solution.point is None:
+        if not self.fits(solution, program) or solution.point is None:
             return None
         candidates = []
-        for pattern in (encoding.pattern(solution.point), self._pattern_near(solution.point)):
+        for pattern in (encoding.pattern(solution.point), self.pattern_near(solution.point)):
             found = None if pattern is None else best_of_piece(self.network, self.domain, constraints, objective,
                                                                pattern)
             if isinstance(found, tuple):
@@ -216,9 +216,9 @@ class Milp:
         program = MixedProgram(encoding.program.name, (*encoding.program.variables, *sizes),
                                (*encoding.program.rows, *rows), {base + k: 1.0 for k in range(count)})
         solution = self.solve(program, None if deadline is None else max(0.0, deadline - time.time()))
-        if not self._fits(solution, program) or solution.point is None:
+        if not self.fits(solution, program) or solution.point is None:
             return []
-        near = self._pattern_near(solution.point)
+        near = self.pattern_near(solution.point)
         return [encoding.pattern(solution.point), *([] if near is None else [near])]
 
     def exclusion(self, pattern: Sequence[Mask], number: int) -> Row:
@@ -246,16 +246,16 @@ class Milp:
             x = self.find(query.disjuncts, deadline).point
         return best
 
-    def _fits(self, solution: MixedSolution, program: MixedProgram) -> bool:
+    def fits(self, solution: MixedSolution, program: MixedProgram) -> bool:
         """Whether a solver returned as many numbers as there are, and numbers."""
         point = solution.point
         return point is not None and point.shape == (len(program.variables),) and bool((abs(point) < INFINITY).all())
 
-    def _own(self, pattern: Sequence[Mask]) -> list[Mask]:
+    def own(self, pattern: Sequence[Mask]) -> list[Mask]:
         """The pattern of the network itself: homogenised, each layer has one unit more."""
         return [a[:-1] for a in pattern] if self.homogeneous else list(pattern)
 
-    def _pattern_near(self, point: FloatArray) -> list[Mask] | None:
+    def pattern_near(self, point: FloatArray) -> list[Mask] | None:
         """The pattern at the solution's inputs, moved into the box."""
         x = [Fraction(float(point[v])) for v in self.encoding.inputs]
         if self.homogeneous:

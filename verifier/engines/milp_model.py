@@ -8,7 +8,9 @@ reversed for s > 1, where act is concave):
 
 With a = 1 the first and the last give ``y = z``, and the second ``z >= 0``; with a = 0 they give ``y = s z`` and
 ``z <= 0``.  What is left over says ``z <= u`` and ``z >= l``, which is true.  At z = 0 both values of a are allowed.
-(Tjeng, Xiao, Tedrake 2019 for s = 0; its relaxation is the triangle.)
+(Tjeng, Xiao, Tedrake 2019 for s = 0; its relaxation is the triangle.)  Where l or u is negligible, as it is when
+a unit that touches 0 was bounded with rounding, the sign counts as decided: coefficients of 1e-14 or 1e-61 are below
+every tolerance, and with them CBC claimed optima that are none.
 
 The bounds are those of the kernel's rigorous propagation (:class:`verifier.kernel.bounds.FloatBounds`), computed by
 the functions that prove stated bounds in certificates.  :func:`tightened` narrows them by linear programs; that costs
@@ -38,6 +40,7 @@ from verifier.solvers.highs import FloatLp, FloatStatus, SolverError, WarmLp
 from verifier.solvers.mixed_integer import Builder, MixedProgram
 
 ZERO, ONE = Fraction(0), Fraction(1)
+NEGLIGIBLE = 2.0**-40  # of 1 and of the unit's larger bound: closer to 0 a bound is rounding, and no solver sees it
 WIDER = 1e-7  # relative widening of a bound by a float linear program: only what is proposed depends on it
 
 
@@ -131,7 +134,8 @@ def encode(network: Network, domain: Box, bounds: UnitBounds, name: str = "netwo
         for i, (expression, constant) in enumerate(z):
             low, high, slope = float(bounds.lower[k][i]), float(bounds.upper[k][i]), float(slopes[i])
             at = f"{k + 1}_{i}"
-            factor = 1.0 if not layer.has_phase[i] or low >= 0 else slope if high <= 0 else None
+            least = NEGLIGIBLE * max(1.0, -low, high)
+            factor = 1.0 if not layer.has_phase[i] or low >= -least else slope if high <= least else None
             y = builder.variable(f"Y_{i}" if last else f"unit_{at}")
             outputs.append(y)
             if factor is not None:
