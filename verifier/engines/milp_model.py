@@ -67,17 +67,39 @@ class UnitBounds:
 class Encoding:
     """A network over its domain as rows of ``program``, which has no objective yet.
 
-    ``inputs`` and ``outputs`` are the numbers of their variables, ``z[k][i]`` the pre-activation of a unit as
-    ``(coefficients, constant)``, ``binaries`` maps flat unit numbers to the variables of undecided units.
+    ``inputs`` are the numbers of the inputs' variables, ``units[k][i]`` those of the outputs of units (``outputs``: of
+    the last layer), ``z[k][i]`` the pre-activation of a unit as ``(coefficients, constant)``, ``binaries`` maps flat
+    unit numbers to the variables of undecided units.
     """
 
     network: Network
     bounds: UnitBounds
     program: MixedProgram
     inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
+    units: tuple[tuple[int, ...], ...]
     z: tuple[tuple[tuple[dict[int, float], float], ...], ...]
     binaries: dict[int, int]
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The numbers of the outputs' variables."""
+        return self.units[-1] if self.units else self.inputs
+
+    def point(self, x: Sequence[Fraction]) -> tuple[float, ...]:
+        """The values of all variables of the program at the input ``x``, about."""
+        values = [0.0] * len(self.program.variables)
+        for variable, v in zip(self.inputs, x, strict=True):
+            values[variable] = float(v)
+        first = 0
+        for layer, own, units in zip(self.network.layers, self.z, self.units, strict=True):
+            for i, (variable, (terms, constant), (slope,)) in enumerate(zip(units, own, layer.slope.rows(),
+                                                                            strict=True)):
+                z = constant + sum(c * values[v] for v, c in terms.items())
+                values[variable] = z if z >= 0 else float(slope) * z
+                if first + i in self.binaries:
+                    values[self.binaries[first + i]] = float(z >= 0)
+            first += layer.units
+        return tuple(values)
 
     def expression(self, coefficients: Sequence[Fraction]) -> dict[int, float]:
         """``coefficients . (x, N(x))`` over the variables."""
@@ -123,7 +145,7 @@ def encode(network: Network, domain: Box, bounds: UnitBounds, name: str = "netwo
     builder = Builder(name)
     lo, hi = domain.outward_floats()
     inputs = tuple(builder.variable(f"X_{i}", float(lo[i]), float(hi[i])) for i in range(network.inputs))
-    previous, binaries, all_z = inputs, {}, []
+    previous, binaries, all_units, all_z = inputs, {}, [], []
     first = 0
     for k, layer in enumerate(network.layers):
         weight, bias, slopes = layer.weight.approximate(), layer.bias.approximate()[:, 0], layer.slopes
@@ -156,8 +178,10 @@ def encode(network: Network, domain: Box, bounds: UnitBounds, name: str = "netwo
                 else:
                     builder.row(f"{what}_{at}", row, upper=side)
         all_z.append(z)
+        all_units.append(tuple(outputs))
         previous, first = tuple(outputs), first + layer.units
-    return Encoding(network, bounds, builder.program({}), inputs, previous, tuple(all_z), binaries)
+    return Encoding(network, bounds, builder.program({}), inputs, tuple(all_units), tuple(all_z),
+                    binaries)
 
 
 def tightened(network: Network, domain: Box, bounds: UnitBounds) -> UnitBounds:
