@@ -8,7 +8,8 @@
 decided, the range of the first output computed, and patterns are enumerated: with each solver (networks of at most
 ``--cells`` cells; programs of a tree are many), with linear programs (``--most``), and by the propagator's cells.  All
 answers must be equal as exact rationals; an answer that is not found in time counts as different.  What the solvers
-claim is compared, too, before it is proved or repaired: *missed* counts their faults, which change no answer.
+claim is compared, too, before it is proved or repaired: *missed* counts their faults, which change no answer
+(*dropped* proposals are lower-dimensional pieces mostly, which the programs allow).
 *ranges*: all outputs on a property's domain by each engine, and the CPU seconds.
 *radius*: random inputs of ``models/advisory.onnx``; each radius is confirmed from both sides by ``verify``.
 

@@ -257,7 +257,8 @@ def test_a_lying_solver_never_changes_a_range_or_adds_a_pattern(liar, monkeypatc
     found = enumerate_patterns(network, box, (), liar)
     assert found.finished
     assert set(found.patterns) == {cell.pattern for cell in cells(network, box)}
-    assert found.missed > 0
+    proposes = liar in (_says_optimal_zeros, _noise)
+    assert (found.missed > 0, found.dropped > 0) == (not proposes, proposes)
 
 
 def asked(program, *options):
@@ -431,7 +432,8 @@ def questions():
         reference.output_range(one, cube(2), [F(1)])[1] - reference.output_range(other, cube(2), [F(1)])[0])
     ray = Milp(ABSOLUTE, Box.whole_space(1), highs)
     assert ray.homogeneous
-    yield ray.program((HalfSpace((F(0), F(-1)), F(-3), strict=True),)), F(-1, 6)  # |X| - 3s >= 3t, t <= s: X = 1, s = 1/6
+    # |X| - 3s >= 3t, t <= s: at X = 1, s = 1/6
+    yield ray.program((HalfSpace((F(0), F(-1)), F(-3), strict=True),)), F(-1, 6)
 
 
 @pytest.mark.parametrize("suffix", pulp.SUFFIXES)

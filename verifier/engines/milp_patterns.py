@@ -66,8 +66,8 @@ class Patterns:
 
     ``finished``: there are no others, which is proved: ``refuted`` sub-boxes were refuted by multipliers found for
     them, ``again`` by multipliers known before.  ``dropped`` proposals were no cells (lower-dimensional pieces, or
-    nonsense).  ``missed`` sub-boxes have cells although none that was proposed is one: the solver was wrong, its point
-    lay on a boundary, or they are thinner than its tolerances.
+    nonsense).  ``missed`` sub-boxes have cells although the solver said that there is nothing: it was wrong, or they
+    are thinner than its tolerances.
     """
 
     patterns: list[Pattern]
@@ -187,7 +187,7 @@ class _Tree:
         table = Rows.from_integers([(*(-v for v in row[:-1]), row[-1]) for row in part.rows], self._chart.dimension)
         answer = strict_feasibility(table, (True,) * table.count, self._chart.box)
         if not isinstance(answer, Refutation):
-            self.told.missed += 1
+            self.told.missed += proposed is None
             return part
         self.told.refuted += 1
         used = [owner - start for owner, m in zip(part.owners, answer.multipliers[-len(part.owners):], strict=True)
