@@ -17,16 +17,17 @@ from tests.engines.test_propagate import cube, modular
 from tests.strategies import random_box, random_network, random_point
 from verifier import cli
 from verifier.api import verify
-from verifier.engines.nearest import NearestPoint, NearestSearch
+from verifier.engines.nearest import NearestSearch
 from verifier.formats.errors import InputError
 from verifier.formats.onnx import read_network
+from verifier.kernel.certificate import InvalidCertificate
 from verifier.kernel.network import Layer, Network
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.query import Query
 from verifier.kernel.rational import Matrix
-from verifier.properties.radius import Norm, changes, conclude, distance, within
+from verifier.properties.radius import Change, Norm, changes, conclude, distance, within
 from verifier.properties.safety import Outcome
-from verifier.radius import OUT_OF_TIME, robustness_radius
+from verifier.radius import NOT_ACCEPTED, OUT_OF_TIME, _Known, robustness_radius
 from verifier.solvers.projection import nearest_l2
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -72,7 +73,7 @@ def test_distances_equal_brute_force(norm):
         center = random_point(rng, box)
         label = rng.randrange(2)
         found = robustness_radius(network, center, label=label, domain=box, norm=norm, exact=seed % 2 == 0)
-        query = changes(network, box, label)
+        query = changes(network, Change(label, False, box))
         if found.infinite:
             kinds["inf"] += 1
             assert reference.decide(query) is None
@@ -98,7 +99,7 @@ def test_verify_confirms_a_radius_from_both_sides(center):
 
     def verdict(radius):
         ball = Box(tuple(v - radius for v in x), tuple(v + radius for v in x))
-        return verify(network, [changes(network, ball, 0)]).outcome
+        return verify(network, [changes(network, Change(0, False, ball))]).outcome
 
     assert verdict(found.upper * (1 - F(1, 2**20))) is Outcome.HOLDS
     assert verdict(found.upper) is Outcome.VIOLATED
@@ -132,11 +133,13 @@ def test_properties_weak_and_strict():
     below = replace(at_most, disjuncts=((HalfSpace((F(0), F(1)), F(1, 4), strict=True),),))
     assert robustness_radius(ABSOLUTE, (1,), property=[at_most]).upper == F(3, 4)
     found = robustness_radius(ABSOLUTE, (1,), property=[below])
-    assert not found.is_exact
-    assert found.lower == F(3, 4) < found.upper < F(3, 4) + F(1, 2**29)
-    assert "not attained" in found.reason
-    assert reference.satisfies(below, found.x)
-    assert robustness_radius(ABSOLUTE, (F(1, 4),), property=[below]).lower == 0
+    assert found.is_exact
+    assert not found.attained
+    assert (found.upper, found.x, found.y) == (F(3, 4), (F(1, 4),), (F(1, 4),))
+    assert reference.satisfies(below, found.inside)
+    assert not reference.satisfies(below, found.x)
+    touching = robustness_radius(ABSOLUTE, (F(1, 4),), property=[below])
+    assert (touching.upper, touching.lower, touching.attained) == (0, 0, False)
     far = robustness_radius(ABSOLUTE, (1000,), property=[at_most, below])
     assert far.upper == F(3999, 4)
 
@@ -150,25 +153,33 @@ def test_time_that_is_over_is_an_interval():
     assert "time limit" in found.reason
 
 
-@pytest.mark.parametrize("lie", ["nearer", "farther", "never"])
+@pytest.mark.parametrize("lie", ["farther", "never", "nothing"])
 def test_a_lying_search_is_not_believed(lie, monkeypatch):
     honest = NearestSearch.run
 
     def lying(self):
-        found = honest(self)
-        if lie == "never":
-            return NearestPoint(F(0), found.proofs, never=True)
-        return replace(found, radius=found.radius * (F(2) if lie == "farther" else F(1, 2)))
+        believed = self.confirm
+        self.confirm = lambda told: lie != "nothing" and believed(
+            replace(told, radius=None if lie == "never" else told.radius * 2))
+        return honest(self)
 
     monkeypatch.setattr(NearestSearch, "run", lying)
     found = robustness_radius(IDENTITY, (2, 1), label=0)
     assert not found.is_exact
     assert not found.infinite
-    assert found.lower <= F(1, 2)
+    assert found.lower < found.upper == F(1, 2)
+    assert found.reason == (OUT_OF_TIME if lie == "nothing" else NOT_ACCEPTED)
+
+
+def test_a_point_that_is_none_is_not_believed(monkeypatch):
+    honest = NearestSearch.run
+    monkeypatch.setattr(NearestSearch, "run", lambda self: replace(honest(self), x=(F(2), F(1))))
+    with pytest.raises(InvalidCertificate):
+        robustness_radius(IDENTITY, (2, 1), label=0)
 
 
 def test_theorems_must_fit():
-    query = changes(IDENTITY, cube(2), 0)
+    query = changes(IDENTITY, Change(0, False, cube(2)))
     with pytest.raises(ValueError, match="theorem for each query"):
         conclude([query], Norm.L1, (F(1), F(0)), F(1, 2), ())
     with pytest.raises(ValueError, match="other than 0"):
@@ -178,7 +189,7 @@ def test_theorems_must_fit():
 
 def test_parts_contain_the_open_ball():
     """Also where the root is irrational: rounded up, and by little."""
-    query = changes(IDENTITY, Box.whole_space(2), 0)
+    query = changes(IDENTITY, Change(0, False, Box.whole_space(2)))
     part = within(query, Norm.L2, (F(0), F(0)), F(2), [(F(1), F(1)), (F(1), F(0))])
     (row, other), width = part.disjuncts[0][1:], part.domain.upper[0]
     assert row.offset == 2
@@ -233,7 +244,7 @@ def test_wrong_use(capsys, arguments, message):
 @pytest.mark.parametrize(("options", "message"), [
     ({}, "either a label"), ({"label": 0, "property": []}, "either a label"), ({"label": 0, "norm": "3"}, "a norm is"),
     ({"label": 0, "engine": "x"}, "not available"), ({"label": 0, "domain": cube(1)}, "2 inputs, the box 1"),
-    ({"property": [changes(ABSOLUTE, cube(1), 0)]}, "another network"),
+    ({"property": [changes(ABSOLUTE, Change(0, False, cube(1)))]}, "another network"),
     ({"property": [], "smallest": True}, "goes with a label"),
     ({"label": 0, "engine": "milp", "solver": "abacus"}, "unknown")])
 def test_wrong_calls(options, message):
@@ -245,17 +256,20 @@ def test_wrong_calls(options, message):
 
 @pytest.mark.parametrize("label", [0, 1])
 def test_a_radius_whose_proof_is_not_checked_in_time_is_an_interval(monkeypatch, label):
-    run = NearestSearch.run
+    """The clock passes the deadline when the last proof is checked: what was confirmed before still counts."""
+    confirm = _Known.confirm
 
-    def late(search):
-        found = run(search)
-        monkeypatch.setattr(time, "time", lambda: float("inf"))
-        return found
+    def late(known, nothing):
+        if nothing.radius is None or nothing.radius == 1:
+            monkeypatch.setattr(time, "time", lambda: float("inf"))
+        confirm(known, nothing)
 
-    monkeypatch.setattr(NearestSearch, "run", late)
+    monkeypatch.setattr(_Known, "confirm", late)
     far = Network.from_arrays(weights=[[[1, 0], [0, 1]]], biases=[[0, 0] if label == 0 else [0, 10]])
-    found = robustness_radius(far, (2, 1), label=label, timeout=1000, domain=cube(2, 3))
-    if label == 0:  # the tie is at distance 1/2
-        assert (found.lower, found.upper, found.reason) == (0, F(1, 2), OUT_OF_TIME)
+    found = robustness_radius(far, (3, 1), label=label, timeout=1000, domain=cube(2, 3))
+    if label == 0:  # the tie is at distance 1
+        assert (found.upper, found.reason) == (F(1), OUT_OF_TIME)
     else:  # there is none
-        assert (found.lower, found.upper, found.infinite, found.reason) == (0, None, False, OUT_OF_TIME)
+        assert (found.upper, found.infinite, found.reason) == (None, False, OUT_OF_TIME)
+    assert 0 < found.lower < F(5)
+    assert not found.is_exact

@@ -121,13 +121,14 @@ def run_unit(unit: Unit) -> UnitResult:
 
 
 def search(query: Query, *, seed: int = 0, deadline: float | None = None, compiled: bool = False,
-           executor: MapExecutor | None = None, few_units: int = FEW_UNITS,
+           executor: MapExecutor | None = None, few_units: int = FEW_UNITS, trial: int | None = None,
            progress: Callable[[int, int, float], None] | None = None) -> SearchResult:
     """Search for a point of the query or a proof that there is none.
 
     ``deadline`` is compared with ``time.time()``.  ``compiled`` loads the compiled loop at once (long-lived processes).
-    ``few_units`` is for :class:`BranchAndBound`.  ``progress(boxes, open, fraction)`` is told the branches done, the
-    branches open, and the share of the domain's volume that is decided.
+    ``few_units`` is for :class:`BranchAndBound`; ``trial`` is the work on inputs before the search is begun anew by
+    units, for callers that know better than TRIAL_BUDGET and LONG_TRIAL.  ``progress(boxes, open, fraction)`` is told
+    the branches done, the branches open, and the share of the domain's volume that is decided.
     """
     if not query.disjuncts:
         return SearchResult((), True, None, Effort())
@@ -155,7 +156,8 @@ def search(query: Query, *, seed: int = 0, deadline: float | None = None, compil
             effort.add(engine.effort)
             return SearchResult((zlib.compress(block.encode(), 6),), True, None, effort)
     if engine.by_inputs:
-        first.go(TRIAL_BUDGET if engine.small else LONG_TRIAL, deadline, watch)
+        usual = TRIAL_BUDGET if engine.small else LONG_TRIAL
+        first.go(usual if trial is None else trial, deadline, watch)
         if first.open:
             effort.add(engine.effort)
             walk = _Run(BranchAndBound(query, walk=True), Stack([SearchBatch.root(query)]))  # batches change in place
@@ -212,6 +214,17 @@ def search(query: Query, *, seed: int = 0, deadline: float | None = None, compil
     blocks = tuple(block for s in segments if isinstance(s, list) for block in s)
     finished = point is None and not any(isinstance(s, tuple) for s in segments)
     return SearchResult(blocks, finished, point, effort)
+
+
+def attempt(query: Query, budget: int, deadline: float | None = None, compiled: bool = False) -> SearchResult:
+    """A search of so much work, on inputs as long as that goes; often neither a point nor a proof comes of it."""
+    run = _Run(BranchAndBound(query), Stack([SearchBatch.root(query)]))
+    run.search.bounds.compiled = compiled
+    run.go(min(budget, COMPILE_AFTER), deadline)
+    if run.open:
+        run.search.bounds.compiled = True
+        run.go(budget - COMPILE_AFTER, deadline)
+    return SearchResult(tuple(run.blocks), not run.open and run.point is None, run.point, run.search.effort)
 
 
 def _with_own_effort(engine: BranchAndBound) -> BranchAndBound:
