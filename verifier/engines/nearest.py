@@ -11,8 +11,7 @@ Method
     (:mod:`verifier.solvers.projection`).  Then branch and bound is asked for a point that is strictly nearer.  In the
     maximum norm its answer is a better point, or the proof.  In the other norms balls are no polyhedra; there the
     question is put for a polyhedron around the ball, and a point found may be too far.  Then its piece is projected,
-    too, and the separating hyperplane becomes one more row.  As every new row means to begin anew, further ones are
-    looked for in small boxes, where that costs little, once it costs much on the whole.
+    too, and the separating hyperplane becomes one more row.
 Property
     Exact.  Ends: let Q be the closed piece, together with the closed disjunct, of a point that branch and bound found,
     and x its nearest point.  Either Q is nearer than the best.  Then its distance is the radius from now on, and as
@@ -25,17 +24,15 @@ Property
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 from verifier.engines.branch_and_bound import FEW_UNITS, TOUCHING_UNITS, Effort
 from verifier.engines.exact_leaf import pattern_at, piece
-from verifier.engines.subtrees import SearchResult, attempt, search
+from verifier.engines.subtrees import SearchResult, search
 from verifier.kernel.branches import Mask
-from verifier.kernel.polyhedron import Box
 from verifier.kernel.query import Query
 from verifier.kernel.rational import Point
 from verifier.solvers.projection import Nearest, nearest_by_program, nearest_l2
@@ -45,8 +42,6 @@ FIRST_FRACTION = 64   # of the scale of the inputs: the first box
 LARGEST_BOX = 2**12   # of the scale of the inputs: beyond it the domain is searched whole
 CUBES = 4             # steps towards the largest cube without a point, in norms whose balls are none
 INSIDE = Fraction(1, 2**30)  # how far towards a known point one goes from a nearest point that is not in an open set
-LOOK = 30_000_000     # work in a box before it is cut in two: about a tenth of a second
-MOST_BOXES = 256      # that are looked at for points in the polyhedron around a ball
 TRIAL = 10**10        # work on inputs before units are tried: where a ball touches along faces, they are the slower way
 
 
@@ -198,29 +193,6 @@ class NearestSearch:
                 proofs.append(Proof((), found.blocks))
         return tuple(proofs)
 
-    def _look_around(self, number: int) -> None:
-        """Further directions, and nearer points, from small boxes: what does not end at once is cut in two."""
-        start = self._part(number)
-        boxes = [] if start is None else [start.domain]
-        for _ in range(MOST_BOXES):
-            if not boxes:
-                break
-            box = boxes.pop()
-            if not self._exhausted(number, box):
-                boxes += halves(box)
-
-    def _exhausted(self, number: int, box: Box) -> bool:
-        """Whether the box has no more points in the polyhedron around the ball; those found are taken."""
-        while (part := self._part(number)) is not None and (domain := common(part.domain, box)) is not None:
-            if self.deadline is not None and time.time() > self.deadline:
-                raise OutOfTime
-            found = attempt(replace(part, domain=domain), LOOK, self.deadline, self.options.get("compiled", False))
-            self._count(found)
-            if found.point is None:
-                return found.finished
-            self._take(number, found.point)
-        return True
-
     def _nothing_nearer(self) -> bool:
         """Whether nothing is nearer than the best, with proof; if not, a point was found and taken."""
         assert self.best is not None
@@ -232,11 +204,9 @@ class NearestSearch:
             if self.geometry.kind == "inf":
                 found = self._search(part)
             else:
-                found = self._search(part, few_units=TOUCHING_UNITS, trial=TRIAL)
+                found = self._search(part, few_units=TOUCHING_UNITS)
             if found.point is not None:
                 self._take(number, found.point)
-                if self.geometry.kind != "inf" and found.effort.work > LOOK:
-                    self._look_around(number)
                 return False
             proofs.append(Proof(tuple(self.directions[number]), found.blocks))
         self.confirm(Nothing(self.best.radius, tuple(proofs)))
@@ -275,8 +245,8 @@ class NearestSearch:
                         if size < self.best.radius:
                             self.best = Best(size, number, nearest.x)
 
-    def _search(self, query: Query, few_units: int = FEW_UNITS, trial: int | None = None) -> SearchResult:
-        found = search(query, deadline=self.deadline, few_units=few_units, trial=trial, **self.options)
+    def _search(self, query: Query, few_units: int = FEW_UNITS) -> SearchResult:
+        found = search(query, deadline=self.deadline, few_units=few_units, trial=TRIAL, **self.options)
         self._count(found)
         if found.point is None and not found.finished:
             raise OutOfTime
@@ -286,23 +256,3 @@ class NearestSearch:
         self.effort.add(found.effort)
         if self.progress is not None:
             self.progress(f"{self.effort.boxes:,} boxes")
-
-
-def common(first: Box, second: Box) -> Box | None:
-    """What two bounded boxes have in common."""
-    lower = [max(a, b) for a, b in zip(first.lower, second.lower, strict=True) if a is not None and b is not None]
-    upper = [min(a, b) for a, b in zip(first.upper, second.upper, strict=True) if a is not None and b is not None]
-    return Box(tuple(lower), tuple(upper)) if all(a <= b for a, b in zip(lower, upper, strict=True)) else None
-
-
-def halves(box: Box) -> list[Box]:
-    """The two halves of a bounded box, cut across its longest side."""
-    ends = list(zip(box.lower, box.upper, strict=True))
-    widths = [Fraction(0) if low is None or high is None else high - low for low, high in ends]
-    i = max(range(len(widths)), key=widths.__getitem__)
-    low, high = ends[i]
-    assert low is not None
-    assert high is not None
-    middle = (low + high) / 2
-    return [Box(box.lower, (*box.upper[:i], middle, *box.upper[i + 1:])),
-            Box((*box.lower[:i], middle, *box.lower[i + 1:]), box.upper)]

@@ -216,17 +216,6 @@ def search(query: Query, *, seed: int = 0, deadline: float | None = None, compil
     return SearchResult(blocks, finished, point, effort)
 
 
-def attempt(query: Query, budget: int, deadline: float | None = None, compiled: bool = False) -> SearchResult:
-    """A search of so much work, on inputs as long as that goes; often neither a point nor a proof comes of it."""
-    run = _Run(BranchAndBound(query), Stack([SearchBatch.root(query)]))
-    run.search.bounds.compiled = compiled
-    run.go(min(budget, COMPILE_AFTER), deadline)
-    if run.open:
-        run.search.bounds.compiled = True
-        run.go(budget - COMPILE_AFTER, deadline)
-    return SearchResult(tuple(run.blocks), not run.open and run.point is None, run.point, run.search.effort)
-
-
 def _with_own_effort(engine: BranchAndBound) -> BranchAndBound:
     """The engine as a unit takes it: with counters of its own, so that units in one process do not share them."""
     copy = object.__new__(BranchAndBound)
