@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import replace
 from fractions import Fraction as F
@@ -157,11 +158,11 @@ def test_a_nearest_point_on_a_face_of_the_least_dimension(norm, expected):
 
 def test_distances_that_differ_by_less_than_roots_are_rounded():
     """Two half-planes whose squared distances from the origin differ by 2^-300: the farther one is excluded, too."""
-    near = F(2)
-    far = near + F(1, 2**300)
-    queries = [Query(IDENTITY, cube(2, 3), ((HalfSpace((F(-1), F(-1), F(0), F(0)), -far),),)),
-               Query(IDENTITY, cube(2, 3), ((HalfSpace((F(1), F(1), F(0), F(0)), -near),),))]
-    found = robustness_radius(IDENTITY, (0, 0), property=queries, norm="2")
+    far = F(math.isqrt(10 << 600) + 1, 2**300)  # (1, 2) . x >= far, at a squared distance of far^2 / 5
+    queries = [Query(IDENTITY, cube(2, 3), ((HalfSpace((F(-1), F(-2), F(0), F(0)), -far),),)),
+               Query(IDENTITY, cube(2, 3), ((HalfSpace((F(1), F(1), F(0), F(0)), F(-2)),),))]
+    assert 2 < far**2 / 5 < 2 + F(1, 2**298)
+    found = robustness_radius(IDENTITY, (0, 0), property=queries, norm="2", timeout=60)
     assert (found.lower, found.upper, found.x) == (2, 2, (-1, -1))
 
 

@@ -201,10 +201,7 @@ class NearestSearch:
             part = self._part(number)
             if part is None:
                 continue
-            if self.geometry.kind == "inf":
-                found = self._search(part)
-            else:
-                found = self._search(part, few_units=TOUCHING_UNITS)
+            found = self._search(part, FEW_UNITS if self.geometry.kind == "inf" else TOUCHING_UNITS)
             if found.point is not None:
                 self._take(number, found.point)
                 return False
