@@ -42,7 +42,6 @@ FIRST_FRACTION = 64   # of the scale of the inputs: the first box
 LARGEST_BOX = 2**12   # of the scale of the inputs: beyond it the domain is searched whole
 CUBES = 4             # steps towards the largest cube without a point, in norms whose balls are none
 INSIDE = Fraction(1, 2**30)  # how far towards a known point one goes from a nearest point that is not in an open set
-TRIAL = 10**10        # work on inputs before units are tried: where a ball touches along faces, they are the slower way
 
 
 @dataclass(frozen=True)
@@ -201,7 +200,7 @@ class NearestSearch:
             part = self._part(number)
             if part is None:
                 continue
-            found = self._search(part, FEW_UNITS if self.geometry.kind == "inf" else TOUCHING_UNITS)
+            found = self._search(part, touches=self.geometry.kind != "inf")
             if found.point is not None:
                 self._take(number, found.point)
                 return False
@@ -242,8 +241,11 @@ class NearestSearch:
                         if size < self.best.radius:
                             self.best = Best(size, number, nearest.x)
 
-    def _search(self, query: Query, few_units: int = FEW_UNITS) -> SearchResult:
-        found = search(query, deadline=self.deadline, few_units=few_units, trial=TRIAL, **self.options)
+    def _search(self, query: Query, touches: bool = False) -> SearchResult:
+        """Raises OutOfTime.  ``touches``: the domain's own rows touch along faces, in the middle of many cells; then
+        bisection may be much the faster way, also where there are few."""
+        found = search(query, deadline=self.deadline, few_units=TOUCHING_UNITS if touches else FEW_UNITS,
+                       to_the_end=not touches, **self.options)
         self._count(found)
         if found.point is None and not found.finished:
             raise OutOfTime
