@@ -47,7 +47,7 @@ from verifier.kernel.network import Network
 from verifier.kernel.polyhedron import Box
 from verifier.kernel.query import Query
 from verifier.kernel.rational import Point, dot
-from verifier.properties.radius import changes
+from verifier.properties.radius import Change, changes
 from verifier.properties.safety import Outcome
 from verifier.radius import robustness_radius
 from verifier.sets import output_range
@@ -202,7 +202,8 @@ def radius(options: argparse.Namespace) -> int:
         sides = []
         for size, outcome in ((found.upper * (1 - Fraction(1, 2**20)), Outcome.HOLDS), (found.upper, Outcome.VIOLATED)):
             ball = Box(tuple(v - size for v in x), tuple(v + size for v in x))
-            sides.append(verify(network, [changes(network, ball, label)], timeout=options.timeout).outcome is outcome)
+            query = changes(network, Change(label, False, ball))
+            sides.append(verify(network, [query], timeout=options.timeout).outcome is outcome)
         wrong += not all(sides)
         print(f"label {label}: {found.upper} (about {float(found.upper):.9g}), {found.boxes} boxes, {clock:.2f} CPU s, "
               f"{'confirmed from both sides' if all(sides) else 'NOT CONFIRMED'}", flush=True)

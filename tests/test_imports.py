@@ -31,13 +31,15 @@ MAY_IMPORT = {
     "solvers": {"kernel", "solvers"},
     "geometry": {"kernel", "solvers", "geometry"},
     "engines": {"kernel", "solvers", "geometry", "engines"},
-    "certificates": CORE | {"verifier"},
+    "headers": {"kernel", "formats", "verifier"},
+    "certificates": CORE | {"headers"},
+    "radius_certificates": CORE | {"headers"},
     "time_limits": set[str](),
-    "api": CORE | {"certificates", "time_limits", "verifier"},
+    "api": CORE | {"certificates", "headers", "radius_certificates", "time_limits", "verifier"},
     "sets": CORE | {"certificates", "time_limits", "verifier"},
     "preimages": CORE | {"verifier", "sets"},
     "counting": CORE | {"certificates", "verifier"},
-    "radius": CORE | {"time_limits", "verifier"},
+    "radius": CORE | {"radius_certificates", "time_limits"},
 }
 """Layers by what they may import of ours; ``verifier`` is the package itself, that is its version.  All that is not
 listed is the front, which may import everything."""
@@ -49,7 +51,9 @@ THIRD_PARTY = {
     "solvers": {"numpy", "flint"},
     "geometry": {"numpy", "flint"},
     "engines": {"numpy", "flint"},
+    "headers": set[str](),
     "certificates": set[str](),
+    "radius_certificates": set[str](),
     "time_limits": set[str](),
     "api": set[str](),
     "sets": set[str](),
