@@ -37,8 +37,8 @@ MAY_IMPORT = {
     "time_limits": set[str](),
     "api": CORE | {"certificates", "headers", "radius_certificates", "time_limits", "verifier"},
     "sets": CORE | {"certificates", "time_limits", "verifier"},
-    "preimages": CORE | {"verifier", "sets"},
-    "counting": CORE | {"certificates", "verifier"},
+    "preimages": CORE | {"time_limits", "verifier", "sets"},
+    "counting": CORE | {"certificates", "time_limits", "verifier"},
     "radius": CORE | {"radius_certificates", "time_limits"},
 }
 """Layers by what they may import of ours; ``verifier`` is the package itself, that is its version.  All that is not

@@ -201,6 +201,8 @@ def verify(net: Path, spec: Path, *, engine: str, solver: str, timeout: float | 
     facts = {"seed": seed, "certificate": None if written is None else str(written),
              "witness_file": None if witness is None or verdict.witness is None else str(witness), **found}
     _tell(_answer(verdict, network, prop), facts, network, started, as_json)
+    if whole.interrupted:
+        return INTERRUPTED
     return {Outcome.HOLDS: HOLDS, Outcome.VIOLATED: VIOLATED, Outcome.UNKNOWN: UNKNOWN}[verdict.outcome]
 
 

@@ -16,10 +16,12 @@ import click
 from verifier.console import (
     FILE,
     HOLDS,
+    INTERRUPTED,
     UNKNOWN,
     common_options,
     complain,
     exact_option,
+    kept,
     say,
     say_json,
     seed_option,
@@ -82,16 +84,18 @@ def radius_command(net: Path, *, center: str, label: int | None, smallest: bool,
     with contextlib.ExitStack() as stack:
         proof = None if certificate is None else stack.enter_context(NewFile(certificate))
         bar = stack.enter_context(Bar())
-        found = robustness_radius(network, point, label=label, smallest=smallest, property=prop, domain=domain,
-                                  norm=norm, engine=engine, solver=solver, timeout=time_left(timeout, started),
-                                  seed=seed, exact=exact, progress=lambda text: bar.update(0.0, text),
-                                  certificate=None if proof is None else proof.file)
-        if proof is not None and found.says_something:
+        found, interrupted = kept(lambda: robustness_radius(
+            network, point, label=label, smallest=smallest, property=prop, domain=domain, norm=norm, engine=engine,
+            solver=solver, timeout=time_left(timeout, started), seed=seed, exact=exact,
+            progress=lambda text: bar.update(0.0, text), certificate=None if proof is None else proof.file))
+        written = proof is not None and found.says_something and not interrupted
+        if proof is not None and written:
             proof.commit()
-    if certificate is not None and not found.says_something:
-        complain(f"{certificate}: not written, nothing is known that it could prove")
+    if certificate is not None and not written:
+        why = "the work was interrupted" if interrupted else "nothing is known that it could prove"
+        complain(f"{certificate}: not written, {why}")
     facts: dict[str, Any] = {"seed": seed}
-    if certificate is not None and found.says_something:
+    if written:
         facts["certificate"] = str(certificate)
     boxes = [domain] if prop is None else [query.domain for query in prop.queries(network.network)]
     if not any(inputs is None or inputs.contains(point) for inputs in boxes):
@@ -101,7 +105,7 @@ def radius_command(net: Path, *, center: str, label: int | None, smallest: bool,
         say_json(radius_json(found, {**facts, "digest": network.network.digest, "seconds": seconds}))
     else:
         say(radius_text(found, {**{name: str(fact) for name, fact in facts.items()}, "time": f"{seconds:.2f} s"}))
-    return HOLDS if found.is_exact else UNKNOWN
+    return INTERRUPTED if interrupted else HOLDS if found.is_exact else UNKNOWN
 
 
 def tell_radius(proved: ProvedRadius, facts: dict[str, Any], network: LoadedNetwork, spec: Path | None, seconds: float,

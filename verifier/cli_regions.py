@@ -18,10 +18,12 @@ import click
 from verifier.console import (
     FILE,
     HOLDS,
+    INTERRUPTED,
     UNKNOWN,
     common_options,
     complain,
     jobs_option,
+    kept,
     processes,
     say,
     say_json,
@@ -33,7 +35,7 @@ from verifier.formats.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from verifier.counting import RegionDomain
+    from verifier.counting import RegionDomain, Surroundings
     from verifier.formats.onnx import LoadedNetwork
     from verifier.geometry.ball import Ball, Norm
     from verifier.kernel.network import Network
@@ -101,11 +103,11 @@ def regions_command(net: Path, *, spec: Path | None, box: str | None, center: st
         return HOLDS
     wanted = region_kind(kind or "activation")
     drawn, fixed = _drawing(network, domain, plot, axes, fix)
-    counts = _count(network, domain, wanted, kind is None, timeout, jobs)
+    counts, interrupted = kept(lambda: _count(network, domain, wanted, kind is None, timeout, jobs))
     asked = counts.of(wanted)
     assert asked is not None
     written: dict[str, Any] = {}
-    if asked.is_exact:
+    if asked.is_exact and not interrupted:
         _write(network, domain, wanted, output, graph)
         if plot is not None:
             from verifier.counting import convex_domain  # noqa: PLC0415
@@ -117,7 +119,7 @@ def regions_command(net: Path, *, spec: Path | None, box: str | None, center: st
         written = {name: str(path) for name, path in (("output", output), ("graph", graph), ("plot", plot),
                                                       ("certificate", certificate)) if path is not None}
     _tell(counts, wanted, {**facts, **written}, time.monotonic() - started, as_json)
-    return HOLDS if asked.is_exact else UNKNOWN
+    return INTERRUPTED if interrupted else HOLDS if asked.is_exact else UNKNOWN
 
 
 def _tell(counts: RegionCounts, kind: RegionKind, facts: dict[str, Any], seconds: float, as_json: bool) -> None:
@@ -188,12 +190,18 @@ def _around(network: Network, data: Path, radius: Fraction, norm: Norm, output: 
     with contextlib.ExitStack() as stack:
         file = None if output is None else stack.enter_context(NewFile(output))
         executor = stack.enter_context(processes(jobs))
-        found = list(around(network, points, radius, norm, timeout=timeout, executor=executor))
+        found: list[Surroundings] = []
+        interrupted = False
+        try:
+            found.extend(around(network, points, radius, norm, timeout=timeout, executor=executor))
+        except KeyboardInterrupt:
+            complain(f"interrupted after {len(found)} of {len(points)} points")
+            interrupted = True
         table = surroundings_csv(found, network.inputs, norm)
         if file is not None:
             file.file.write(table.encode())
             file.commit()
-    finished = all(one.counts.activation.is_exact for one in found)
+    finished = not interrupted and all(one.counts.activation.is_exact for one in found)
     if as_json:
         from verifier.properties.regions import RegionKind  # noqa: PLC0415
         from verifier.report import quotient  # noqa: PLC0415
@@ -206,7 +214,7 @@ def _around(network: Network, data: Path, radius: Fraction, norm: Norm, output: 
     else:
         shown = table if output is None else f"output: {output}\ntime: {time.monotonic() - started:.2f} s\n"
         say(f"{len(found)}\n{shown}")
-    return HOLDS if finished else UNKNOWN
+    return INTERRUPTED if interrupted else HOLDS if finished else UNKNOWN
 
 
 def _domain(network: Network, spec: Path | None, box: str | None, center: str | None, radius: str | None,

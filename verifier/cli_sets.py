@@ -15,6 +15,7 @@ import click
 from verifier.console import (
     FILE,
     HOLDS,
+    INTERRUPTED,
     UNKNOWN,
     all_of,
     axes_option,
@@ -22,6 +23,7 @@ from verifier.console import (
     complain,
     exact_option,
     jobs_option,
+    kept,
     processes,
     say,
     say_json,
@@ -120,16 +122,19 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
         facts: dict[str, Any] = {}
         inputs = None
         if target is None:
-            found = reach(network, domain, layers=layer, merge=merge, timeout=left, executor=executor, progress=told,
-                          certificate=None if proof is None else proof.file)
-            inputs = found.attaining
-            if merge and found.finished and not found.merged:
+            outputs, interrupted = kept(lambda: reach(
+                network, domain, layers=layer, merge=merge, timeout=left, executor=executor, progress=told,
+                certificate=None if proof is None else proof.file))
+            found, inputs = outputs, outputs.attaining
+            if merge and outputs.finished and not outputs.merged:
                 facts["merge"] = "the time limit was reached; parts could still be united"
-            if proof is not None and found.finished:
+            if proof is not None and outputs.finished:
                 proof.commit()
         else:
-            found = inputs_to(network, domain, target, layers=layer, timeout=left, executor=executor, progress=told)
-            facts |= share_facts(found, time_left(timeout, started), as_json)
+            leading, interrupted = kept(lambda: inputs_to(network, domain, target, layers=layer, timeout=left,
+                                                            executor=executor, progress=told))
+            found = leading
+            facts |= share_facts(leading, time_left(timeout, started), as_json)
         in_time = found.finished
         if found.finished and (file is not None or plot is not None or plot_inputs is not None):
             in_time = _write(found, file, inputs, deadline)
@@ -142,7 +147,9 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
     if as_json:
         say_json(reach_json(found, {**facts, "digest": network.network.digest, "seconds": seconds}))
     else:
-        say(reach_text(found, letter, {**facts, "time": f"{seconds:.2f} s"}))
+        say(reach_text(found, letter, {**facts, "time": f"{seconds:.2f} s"}, interrupted))
+    if interrupted:
+        return INTERRUPTED
     return HOLDS if found.finished and in_time and "merge" not in facts else UNKNOWN
 
 
@@ -211,6 +218,7 @@ class AllCounterexamples:
     def __init__(self, network: LoadedNetwork, prop: Property, output: Path | None, plot: Path | None,
                  axes: tuple[int, int]) -> None:
         self._network, self._property, self._axes, self._plot, self._output = network, prop, axes, plot, output
+        self.interrupted = False
         self._stack = contextlib.ExitStack()
         _require_drawable(plot, axes, network.network.inputs)
 
@@ -235,8 +243,9 @@ class AllCounterexamples:
         started = time.monotonic()
         queries = self._property if verdict.witness is not None else ()  # a property that holds has none
         with Bar() as bar:
-            found = counterexamples(self._network, queries, timeout=timeout, executor=executor,
-                                    progress=lambda count: bar.update(0.0, f"{count:,} cells"))
+            found, self.interrupted = kept(lambda: counterexamples(
+                self._network, queries, timeout=timeout, executor=executor,
+                progress=lambda count: bar.update(0.0, f"{count:,} cells")))
         names = self._property.input_names
         if found.finished and self._file is not None:
             self._file.file.writelines(line.encode() for line in json_lines(found.union))
@@ -250,7 +259,8 @@ class AllCounterexamples:
             return {"counterexamples": {"finished": found.finished, "parts": len(found.union.parts),
                                         "cells": found.cells, **share, **paths}}
         parts = f"{counted(len(found.union.parts), 'part')}, in {counted(found.cells, 'cell')}"
-        late = "" if found.finished else "unfinished, the time limit was reached: "
+        why = "interrupted" if self.interrupted else "the time limit was reached"
+        late = "" if found.finished else f"unfinished, {why}: "
         return {"all counterexamples": late + parts, **share, **paths}
 
 
@@ -285,9 +295,10 @@ def range_command(net: Path, *, spec: Path | None, box: str | None, objective: t
         proof = None if certificate is None else stack.enter_context(NewFile(certificate))
         executor = stack.enter_context(processes(jobs))
         bar = stack.enter_context(Bar())
-        ranges = output_range(network, domain, objective or None, engine=engine, solver=solver,
-                              timeout=time_left(timeout, started), seed=seed, exact=exact, executor=executor,
-                              progress=bar.update, certificate=None if proof is None else proof.file)
+        ranges, interrupted = kept(lambda: output_range(
+            network, domain, objective or None, engine=engine, solver=solver, timeout=time_left(timeout, started),
+            seed=seed, exact=exact, executor=executor, progress=bar.update,
+            certificate=None if proof is None else proof.file))
         decided = all(found.is_decided for found in ranges)
         if proof is not None and decided:
             proof.commit()
@@ -297,7 +308,7 @@ def range_command(net: Path, *, spec: Path | None, box: str | None, objective: t
         say_json(range_json(ranges, {**facts, "digest": network.network.digest, "seconds": seconds}))
     else:
         say(range_text(ranges, {**{name: str(fact) for name, fact in facts.items()}, "time": f"{seconds:.2f} s"}))
-    return HOLDS if decided else UNKNOWN
+    return INTERRUPTED if interrupted else HOLDS if decided else UNKNOWN
 
 
 def tell_sets(proved: ProvedCells | ProvedRanges, facts: dict[str, Any], network: LoadedNetwork, spec: Path | None,

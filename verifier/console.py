@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -30,17 +30,28 @@ from verifier.ending import (
     say_json,
 )
 from verifier.formats.errors import InputError
+from verifier.time_limits import Interrupted
 
 if TYPE_CHECKING:
     from verifier.engines.executor import MapExecutor
 
 __all__ = [
     "CONTRADICTED", "FAILED", "FILE", "HOLDS", "INTERRUPTED", "REJECTED", "UNKNOWN", "VIOLATED", "WRONG_USE", "all_of",
-    "axes_option", "common_options", "complain", "exact_option", "jobs_option", "log", "processes", "say", "say_json",
-    "seconds", "seed_option", "strict_option", "time_left", "timeout_option", "two_axes",
+    "axes_option", "common_options", "complain", "exact_option", "jobs_option", "kept", "log", "processes", "say",
+    "say_json", "seconds", "seed_option", "strict_option", "time_left", "timeout_option", "two_axes",
 ]
 
 log = logging.getLogger("verifier")
+T = TypeVar("T")
+
+
+def kept(call: Callable[[], T]) -> tuple[T, bool]:
+    """What a call returns, or what it knew when it was interrupted; and whether it was, which is told."""
+    try:
+        return call(), False
+    except Interrupted as stop:
+        complain("interrupted")
+        return cast(T, stop.result), True
 
 
 def _verbose(_context: click.Context, _parameter: click.Parameter, value: bool) -> None:

@@ -27,12 +27,13 @@ from verifier.kernel.rational import Point
 from verifier.properties import radius as theory
 from verifier.properties.radius import Change, Norm, Radius, changes
 from verifier.radius_certificates import Question, RadiusProof, write_radius
-from verifier.time_limits import Late, until
+from verifier.time_limits import Interrupted, Late, until
 
 __all__ = ["Norm", "Radius", "robustness_radius"]
 
 ENGINES = ("auto", "branch", "milp")
 OUT_OF_TIME = "the time limit was reached"
+INTERRUPTED = "the work was interrupted"
 NOT_ACCEPTED = "the search's proof was not accepted by the check"
 
 
@@ -50,7 +51,8 @@ def robustness_radius(network: LoadedNetwork | Network, center: Sequence[Fractio
     nearest input itself, it is the limit of those that they do not exclude.  Where time runs out, the result is an
     interval.  ``engine`` *milp* asks a mixed-integer ``solver`` for near points first (maximum norm and L1); no answer
     depends on it.  ``exact`` lets the check run on integers.  ``certificate`` receives the proof, also of an interval
-    if anything is known (see :attr:`Radius.says_something`).  Raises InputError when the arguments do not fit.
+    if anything is known (see :attr:`Radius.says_something`).  Raises InputError when the arguments do not fit; an
+    interrupt raises :class:`~verifier.time_limits.Interrupted` with the interval known.
     """
     plain = plain_network(network)
     chosen = _norm(norm)
@@ -67,8 +69,13 @@ def robustness_radius(network: LoadedNetwork | Network, center: Sequence[Fractio
                         lambda x: theory.distance(chosen, middle, x), chosen.value)
     known = _Known(queries, chosen, middle, exact, deadline, RadiusProof(Fraction(0), (None,) * len(queries)))
     with _proposer(queries, middle, chosen, engine, solver, deadline) as propose:
-        best = NearestSearch(queries, geometry, known.confirm, deadline, {"seed": seed, "compiled": compiled}, propose,
-                             progress).run()
+        search = NearestSearch(queries, geometry, known.confirm, deadline, {"seed": seed, "compiled": compiled},
+                               propose, progress)
+        try:
+            best = search.run()
+        except KeyboardInterrupt:
+            known.reason = INTERRUPTED
+            raise Interrupted(known.conclude(search.best)) from None
     found = known.conclude(best)
     if certificate is not None and found.says_something:
         write_radius(certificate, network, question, queries, found, known.proof,
