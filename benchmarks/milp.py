@@ -5,9 +5,11 @@
     python -m benchmarks.milp radius --count 10
 
 *agreement*: networks with 2 to 6 inputs and up to 24 units, half of them degenerate.  For each network a query is
-decided, a range computed, and (if the propagator finds at most ``--cells`` of them) the patterns are enumerated: with
-each solver, and by the propagator's cells.  All must be equal as exact rationals.  What the solver proposes is compared
-before any proof is searched, so that a solver that misses something shows.
+decided, the range of the first output computed, and patterns are enumerated: with each solver (networks of at most
+``--cells`` cells; programs of a tree are many), with linear programs (``--most``), and by the propagator's cells.  All
+answers must be equal as exact rationals; an answer that is not found in time counts as different.  What the solvers
+claim is compared, too, before it is proved or repaired: *missed* counts their faults, which change no answer
+(*dropped* proposals are lower-dimensional pieces mostly, which the programs allow).
 *ranges*: all outputs on a property's domain by each engine, and the CPU seconds.
 *radius*: random inputs of ``models/advisory.onnx``; each radius is confirmed from both sides by ``verify``.
 
@@ -17,11 +19,14 @@ The exit code is 1 when anything disagrees.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import os
 import random
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -31,15 +36,18 @@ from tests.strategies import network_of
 from verifier.api import verify
 from verifier.engines.exact_leaf import piece
 from verifier.engines.milp import Milp, MilpSolver
-from verifier.engines.milp_patterns import enumerate_patterns
+from verifier.engines.milp_patterns import Pattern, enumerate_patterns
+from verifier.engines.optimum import Maximum, maximise
 from verifier.engines.propagate import Cell, cells
+from verifier.engines.subtrees import search
 from verifier.formats.onnx import read_network
 from verifier.formats.vnnlib import read_property
 from verifier.kernel.certificate import ExactLeaf
+from verifier.kernel.network import Network
 from verifier.kernel.polyhedron import Box
 from verifier.kernel.query import Query
-from verifier.kernel.rational import dot
-from verifier.properties.radius import changes
+from verifier.kernel.rational import Point, dot
+from verifier.properties.radius import Change, changes
 from verifier.properties.safety import Outcome
 from verifier.radius import robustness_radius
 from verifier.sets import output_range
@@ -48,73 +56,111 @@ MODELS = Path(__file__).parents[1] / "models"
 MOST_CELLS = 3000
 
 
-def by_cells(query: Query, found: list[Cell]) -> tuple[bool, Fraction]:
-    """Whether the query has a point, and the maximum of the first output, from the cells."""
-    inputs = query.network.inputs
-    first = (*([Fraction(0)] * inputs), Fraction(1), *([Fraction(0)] * (query.network.outputs - 1)))
-    exists, best = False, None
-    for cell in found:
-        exists = exists or not isinstance(piece(query, [np.array(p) for p in cell.pattern]).decide(0),
-                                          ExactLeaf | None)
-        values = [dot(first, x + query.network.evaluate(x)) for x in cell.vertices]
-        best = max(values) if best is None else max(best, *values)
-    assert best is not None
-    return exists, best
+@dataclass
+class Truth:
+    """What the propagator says: whether the query has a point, the extreme values of the first output (negated minimum
+    and maximum), the patterns; and values that were proved to be extreme again."""
+
+    exists: bool
+    extremes: list[Fraction]
+    patterns: set[Pattern]
+    proved: set[tuple[int, Fraction]]
+
+
+def by_cells(query: Query, found: list[Cell], objectives: list[Point]) -> Truth:
+    """All answers from the cells."""
+    exists = any(not isinstance(piece(query, [np.array(p) for p in cell.pattern]).decide(0), ExactLeaf | None)
+                 for cell in found)
+    graph = [x + query.network.evaluate(x) for cell in found for x in cell.vertices]
+    return Truth(exists, [max(dot(o, xy) for xy in graph) for o in objectives], {c.pattern for c in found}, set())
 
 
 def agreement(options: argparse.Namespace) -> int:
     """Compare seed after seed."""
     totals: Counter[str] = Counter()
-    solvers = [MilpSolver(name) for name in options.solver or ["highs", "cbc"]]
-    seconds: Counter[str] = Counter()
-    for seed in range(options.seed, options.seed + options.count):
-        network, query = network_of(seed)
-        clock = time.process_time()
-        found = []
-        for cell in cells(network, query.domain, representation="vertices"):
-            found.append(cell)
+    started = time.time()
+    with contextlib.ExitStack() as stack:
+        solvers = [stack.enter_context(MilpSolver(name)) for name in options.solver or ["highs", "cbc"]]
+        for seed in range(options.seed, options.seed + options.count):
+            network, query = network_of(seed)
+            first = [Fraction(j == network.inputs) for j in range(network.inputs + network.outputs)]
+            objectives = [tuple(sign * c for c in first) for sign in (-1, 1)]
+            found = list(itertools.islice(cells(network, query.domain, representation="vertices"), MOST_CELLS + 1))
             if len(found) > MOST_CELLS:
-                break
-        if len(found) > MOST_CELLS:
-            totals["skipped, too many cells"] += 1
+                totals["skipped, too many cells"] += 1
+                continue
+            truth = by_cells(query, found, objectives)
+            totals["networks"] += 1
+            totals["points"] += truth.exists
+            totals["cells"] += len(found)
+            for solve in solvers:
+                model = Milp(network, query.domain, solve)
+                compare_verdict(seed, model, query, truth, totals, options.seconds)
+                compare_range(seed, model, objectives, truth, totals, options.seconds)
+            for solve in [None, *solvers]:
+                if len(found) <= (options.most if solve is None else options.cells):
+                    compare_patterns(seed, network, query, solve, truth, totals, options.seconds)
+            if seed % 50 == 49:
+                print(f"{seed + 1}: {cpu_seconds():.0f} CPU s of this process", flush=True)
+    for name in sorted(totals):
+        print(f"{name}: {totals[name]:,}")
+    print(f"{cpu_seconds():.0f} CPU s, solvers included; {time.time() - started:.0f} s")
+    return int(any("DIFFERENT" in name for name in totals))
+
+
+def compare_verdict(seed: int, model: Milp, query: Query, truth: Truth, totals: Counter[str], seconds: float) -> None:
+    """The solver's point, and the verdict."""
+    name = model.solve.name if isinstance(model.solve, MilpSolver) else ""
+    totals[f"{name}: verdicts"] += 1
+    finding = model.find(query.disjuncts, time.time() + seconds)
+    if finding.point is not None:
+        right = truth.exists and query.satisfied_disjunct(finding.point) is not None
+    else:
+        if truth.exists:
+            totals[f"{name}: points missed"] += 1
+            print(f"seed {seed}: {name} finds no point, there is one ({finding.claim})", flush=True)
+        result = search(query, deadline=time.time() + seconds)
+        right = (result.point is not None) == truth.exists and result.finished != truth.exists
+    if not right:
+        totals[f"{name}: verdicts DIFFERENT"] += 1
+        print(f"seed {seed}: {name}: VERDICT DIFFERENT", flush=True)
+
+
+def compare_range(seed: int, model: Milp, objectives: list[Point], truth: Truth, totals: Counter[str],
+                  seconds: float) -> None:
+    """The solver's optima, and the proved ones."""
+    network, domain = model.network, model.domain
+    name = model.solve.name if isinstance(model.solve, MilpSolver) else ""
+    for number, objective in enumerate(objectives):
+        totals[f"{name}: optima"] += 1
+        x = model.best((), objective, time.time() + seconds)
+        value = None if x is None else dot(objective, x + network.evaluate(x))
+        if value is not None and (number, value) in truth.proved:
             continue
-        exists, best = by_cells(query, found)
-        seconds["propagator"] += time.process_time() - clock
-        totals["networks"] += 1
-        totals["points"] += exists
-        totals["cells"] += len(found)
-        inputs = network.inputs
-        first = (*([Fraction(0)] * inputs), Fraction(1), *([Fraction(0)] * (network.outputs - 1)))
-        for solve in solvers:
-            clock = time.process_time()
-            model = Milp(network, query.domain, solve)
-            point = model.find(query.disjuncts).point
-            if (point is not None) != exists:
-                totals[f"{solve.name}: verdicts missed"] += 1
-                print(f"seed {seed}: {solve.name} finds {point}, there is {'a' if exists else 'no'} point", flush=True)
-            x = model.best((), first)
-            if x is None or network.evaluate(x)[0] != best:
-                totals[f"{solve.name}: optima missed"] += 1
-                print(f"seed {seed}: {solve.name} reaches {x}, the maximum is {best}", flush=True)
-            if len(found) <= options.cells:
-                told = enumerate_patterns(network, query.domain, (), solve)
-                totals[f"{solve.name}: networks enumerated"] += 1
-                totals[f"{solve.name}: proposals dropped"] += told.dropped
-                if set(told.patterns) != {cell.pattern for cell in found} or len(told.patterns) != len(found):
-                    totals[f"{solve.name}: counts that differ"] += 1
-                    print(f"seed {seed}: {solve.name} has {len(told.patterns)} patterns of {len(found)}", flush=True)
-            seconds[solve.name] += time.process_time() - clock
-        if seed % options.proofs == 0:
-            ranges = [output_range(network, query.domain, ["Y_0"], engine=engine) for engine in ("milp", "propagate")]
-            totals["proved ranges"] += 1
-            if [r[0].maximum.value for r in ranges] != [best, best]:
-                totals["proved ranges that differ"] += 1
-                print(f"seed {seed}: ranges differ", flush=True)
-    for solve in solvers:
-        solve.__exit__()
-    print(", ".join(f"{name}: {count}" for name, count in totals.items()))
-    print("CPU seconds without the solvers' own:", ", ".join(f"{n} {s:.1f}" for n, s in seconds.items()))
-    return int(any("missed" in name or "differ" in name for name in totals))
+        if value != truth.extremes[number]:
+            totals[f"{name}: optima missed"] += 1
+            print(f"seed {seed}: {name} reaches {value}, the optimum is {truth.extremes[number]}", flush=True)
+        answer = maximise(network, domain, (), objective, start=x, deadline=time.time() + seconds)
+        if isinstance(answer, Maximum) and answer.value == truth.extremes[number]:
+            truth.proved.add((number, answer.value))
+            continue
+        totals[f"{name}: optima DIFFERENT"] += 1
+        print(f"seed {seed}: {name}: OPTIMUM DIFFERENT", flush=True)
+
+
+def compare_patterns(seed: int, network: Network, query: Query, solve: MilpSolver | None, truth: Truth,
+                     totals: Counter[str], seconds: float) -> None:
+    """The enumeration."""
+    name = "linear programs" if solve is None else solve.name
+    told = enumerate_patterns(network, query.domain, (), solve, deadline=time.time() + seconds)
+    totals[f"{name}: networks enumerated"] += 1
+    totals[f"{name}: patterns"] += len(told.patterns)
+    totals[f"{name}: sub-boxes refuted"] += told.refuted + told.again
+    totals[f"{name}: proposals dropped"] += told.dropped
+    totals[f"{name}: sub-boxes missed"] += told.missed
+    if not told.finished or set(told.patterns) != truth.patterns or len(told.patterns) != len(truth.patterns):
+        totals[f"{name}: patterns DIFFERENT"] += 1
+        print(f"seed {seed}: {name}: {len(told.patterns)} patterns of {len(truth.patterns)}: DIFFERENT", flush=True)
 
 
 def ranges(options: argparse.Namespace) -> int:
@@ -156,7 +202,8 @@ def radius(options: argparse.Namespace) -> int:
         sides = []
         for size, outcome in ((found.upper * (1 - Fraction(1, 2**20)), Outcome.HOLDS), (found.upper, Outcome.VIOLATED)):
             ball = Box(tuple(v - size for v in x), tuple(v + size for v in x))
-            sides.append(verify(network, [changes(network, ball, label)], timeout=options.timeout).outcome is outcome)
+            query = changes(network, Change(label, False, ball))
+            sides.append(verify(network, [query], timeout=options.timeout).outcome is outcome)
         wrong += not all(sides)
         print(f"label {label}: {found.upper} (about {float(found.upper):.9g}), {found.boxes} boxes, {clock:.2f} CPU s, "
               f"{'confirmed from both sides' if all(sides) else 'NOT CONFIRMED'}", flush=True)
@@ -171,8 +218,9 @@ def main() -> int:
     one.add_argument("--count", type=int, default=500)
     one.add_argument("--seed", type=int, default=0, help="the first seed")
     one.add_argument("--solver", action="append", choices=["highs", "cbc", "scip", "gurobi"])
-    one.add_argument("--cells", type=int, default=24, help="enumerate patterns of networks with at most so many cells")
-    one.add_argument("--proofs", type=int, default=10, help="prove the range of every n-th network too")
+    one.add_argument("--cells", type=int, default=24, help="enumerate networks of at most so many cells by solvers")
+    one.add_argument("--most", type=int, default=100, help="the same by linear programs")
+    one.add_argument("--seconds", type=float, default=120.0, help="wall time of one answer")
     one.set_defaults(run=agreement)
     two = kinds.add_parser("ranges")
     two.add_argument("network", type=Path)

@@ -202,3 +202,27 @@ def test_the_proof_that_a_domain_is_empty_may_be_late(monkeypatch):
     stream = io.BytesIO()
     found = sets.reach(network, [empty], timeout=1000, certificate=stream)
     assert (found.finished, found.certified, stream.tell()) == (True, False, 0)
+
+
+def test_exact_vertices_and_files_keep_the_time_limit(capsys, monkeypatch):
+    """The cells are found in time; then the clock jumps, and what is written is not."""
+    from verifier import time_limits
+
+    Path("set.json").write_text("before")
+    inner = time_limits.in_time
+    for parts in (0, 1, 4):
+        calls = []
+
+        def in_time(deadline, calls=calls, parts=parts):
+            calls.append(deadline)
+            inner(deadline if len(calls) <= parts else 0.0)
+
+        monkeypatch.setattr(time_limits, "in_time", in_time)
+        code, lines, err = run(capsys, "reach", "abs.onnx", "--box", "-1:2", "--timeout", "600", "--output", "set.json")
+        assert (code, lines[0], err) == (3, "2", "verifier: set.json: not written, the time limit was reached\n")
+        assert not any(line.startswith("output") for line in lines)
+        assert Path("set.json").read_text() == "before"
+    monkeypatch.setattr(time_limits, "in_time", inner)
+    code, lines, err = run(capsys, "reach", "abs.onnx", "--box", "-1:2", "--timeout", "600", "--output", "set.json")
+    assert (code, lines[0], err) == (0, "2", "")
+    assert from_json(Path("set.json").read_text()).bounding_box() == Box.from_bounds([0], [2])

@@ -9,11 +9,14 @@ import random
 from fractions import Fraction as F
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import verifier
 from tests import tiny
 from tests.engines.test_propagate import cube, modular
+from tests.engines.test_region_walk import tent
+from tests.formats.onnx_models import model, node, save
 from tests.strategies import random_network
 from verifier import api, cli, counting
 from verifier.certificates import piece_proof
@@ -34,9 +37,12 @@ from verifier.formats.vnnlib import parse_property
 from verifier.geometry.ball import Ball
 from verifier.kernel import domain as proved_domain
 from verifier.kernel.certificate import InvalidCertificate
+from verifier.kernel.network import Layer, Network
 from verifier.kernel.polyhedron import Box
+from verifier.kernel.rational import Matrix
 from verifier.properties.regions import RegionCount, RegionCounts, RegionKind, conclude
 from verifier.region_picture import draw_regions, sliced
+from verifier.report_regions import NAMES
 
 MODELS = Path(__file__).parents[1] / "models"
 NETWORK = modular((2, 5, 5, 5, 1), 7)
@@ -282,3 +288,91 @@ def test_a_wrong_list_of_cells_has_no_proof_in_a_ball():
         proof(list(ball_frames(walk, [*cells, cells[0]])))
     with pytest.raises(InvalidCertificate):
         proof(frames[:1])
+
+
+# --- as a user types it, on ONNX files -------------------------------------------------------------------------------
+
+
+def written(network):
+    """The network as ``net.onnx``: its numbers are floats, and all units of a layer have the same slope."""
+    nodes, constants, value = [], {}, "x"
+    for k, layer in enumerate(network.layers):
+        constants[f"w{k}"], constants[f"b{k}"] = layer.weight.approximate(), layer.bias.approximate()[:, 0]
+        last = k == len(network.layers) - 1
+        (slope,) = {s for (s,) in layer.slope.rows()}
+        value, before = f"z{k}" if slope != 1 else "y" if last else f"a{k}", value
+        nodes.append(node("Gemm", f"{before} w{k} b{k}", value, transB=1))
+        if slope != 1:
+            value, before = "y" if last else f"a{k}", value
+            nodes.append(node("LeakyRelu", before, value, alpha=float(slope)))
+    save(Path(), model(nodes, [1, network.inputs], constants))
+    assert read_network("net.onnx").network.digest == network.digest
+
+
+def counted(capsys, *arguments):
+    """The three numbers, of which the first line is the one asked for."""
+    found = {}
+    for kind in RegionKind:
+        code, lines, err = run(capsys, "net.onnx", *arguments, "--kind", kind.value)
+        assert (code, err) == (0, "")
+        names = dict(line.split(": ") for line in lines[1:])
+        found[kind] = int(names[NAMES[kind]])
+        assert lines[0] == names[NAMES[kind]]
+    return tuple(found.values())
+
+
+@pytest.mark.parametrize(("widths", "modulus", "radius", "expected"), [
+    ((2, 3, 1), 7, 1, (7, 4, 4)), ((2, 3, 3, 1), 7, 1, (17, 9, 9)), ((2, 5, 5, 5, 1), 7, 3, (77, 54, 54))])
+def test_derived_counts_of_files(capsys, widths, modulus, radius, expected):
+    written(modular(widths, modulus))
+    assert counted(capsys, "--box", f"-{radius}:{radius}") == expected
+    assert counted(capsys, "--center", "0,0", "--radius", f"{radius}", "--norm", "inf") == expected
+
+
+@pytest.mark.parametrize(("depth", "in_space"), [(1, 3), (2, 6), (3, 10), (4, 18), (5, 34)])
+def test_tents_of_files(capsys, depth, in_space):
+    written(tent(depth))
+    assert counted(capsys, "--box", "0:1")[:2] == (2**depth, 2**depth)
+    for norm in ("1", "2", "inf"):
+        assert counted(capsys, "--center", "1/2", "--radius", "0.5", "--norm", norm)[0] == 2**depth
+    assert counted(capsys)[0] == in_space
+
+
+def test_zaslavskys_number_of_a_file(capsys):
+    rng = np.random.default_rng(7)
+    weight, bias = (rng.normal(size=shape).astype(np.float32) for shape in ((10, 3), (10, 1)))
+    general = Layer.relu(Matrix.from_floats(weight), Matrix.from_floats(bias))
+    written(Network((general,)))
+    assert counted(capsys) == (176, 176, 176)
+
+
+def test_slopes_of_a_file_in_a_ball(capsys):
+    """|x| in both coordinates and their sum: four cells, four maps; the constant units of a layer count nothing."""
+    absolute = Layer(Matrix.identity(2), Matrix.zeros(2, 1), Matrix.column([-1, -1]))
+    rest = Layer(Matrix.from_rationals([[1, 1], [0, 0], [0, 0]]), Matrix.column([1, -1, 0]),
+                 Matrix.column([F(1, 4)] * 3))
+    written(Network((absolute, rest)))
+    assert counted(capsys, "--center", "0,0", "--radius", "1/3", "--norm", "2") == (4, 4, 4)
+    assert counted(capsys, "--center", "1,0", "--radius", "1", "--norm", "2") == (2, 2, 2)  # touches the line x_0 = 0
+    assert counted(capsys, "--center", "1,0", "--radius", "1.001", "--norm", "2") == (4, 4, 4)
+    code, lines, _ = run(capsys, "net.onnx", "--center", "1,1", "--radius", "1", "--norm", "2", "--certificate",
+                         "c.cert")
+    assert (code, lines[0]) == (0, "1")
+    assert cli.run(["check", "c.cert", "net.onnx"]) == 0
+
+
+@pytest.mark.parametrize("colour", ["pattern", "map", "gradient"])
+def test_files_of_regions_in_a_ball(capsys, colour):
+    pytest.importorskip("matplotlib", reason="pictures are an optional extra")
+    written(modular((2, 4, 4, 2), 7))
+    ball = ("--center", "0,0", "--radius", "3/2", "--norm", "2")
+    code, lines, _ = run(capsys, "net.onnx", *ball, "--kind", "linear", "--output", "r.jsonl", "--graph", "g.txt",
+                         "--plot", "p.svg", "--color", colour)
+    assert code == 0
+    parts = [json.loads(line) for line in Path("r.jsonl").read_text().splitlines()]
+    assert len(parts) == int(lines[0])
+    pairs = {tuple(map(int, line.split())) for line in Path("g.txt").read_text().splitlines()}
+    beside = {(part["number"], other) for part in parts for other in part["neighbours"]}
+    assert {(a, b) for a, b in beside if a < b} == pairs
+    assert {(b, a) for a, b in beside} == beside
+    assert "<svg" in Path("p.svg").read_text()

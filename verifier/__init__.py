@@ -38,16 +38,18 @@ if TYPE_CHECKING:
     from verifier.properties.regions import RegionCount, RegionCounts, RegionKind
     from verifier.properties.safety import Outcome, Statistics, Verdict, Witness
     from verifier.radius import Norm, Radius, robustness_radius
+    from verifier.radius_certificates import ProvedRadius
     from verifier.sets import Reach, output_range, reach
+    from verifier.time_limits import Interrupted
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Ball", "Box", "Counted", "Extremum", "HalfSpace", "InputError", "InputSet", "InvalidCertificate", "Kind", "Layer",
-    "LoadedNetwork", "Matrix", "Network", "Norm", "Outcome", "Polyhedron", "Progress", "Property", "ProvedCells",
-    "ProvedRanges", "Query", "Radius", "Range", "Reach", "RegionCount", "RegionCounts", "RegionKind", "Statistics",
-    "Surroundings", "UnionOfPolyhedra", "Verdict", "Witness", "around", "certify_regions", "check",
-    "count_all_regions", "count_regions", "counterexamples", "draw_partition", "draw_set", "output_range",
+    "Ball", "Box", "Counted", "Extremum", "HalfSpace", "InputError", "InputSet", "Interrupted", "InvalidCertificate",
+    "Kind", "Layer", "LoadedNetwork", "Matrix", "Network", "Norm", "Outcome", "Polyhedron", "Progress", "Property",
+    "ProvedCells", "ProvedRadius", "ProvedRanges", "Query", "Radius", "Range", "Reach", "RegionCount", "RegionCounts",
+    "RegionKind", "Statistics", "Surroundings", "UnionOfPolyhedra", "Verdict", "Witness", "around", "certify_regions",
+    "check", "count_all_regions", "count_regions", "counterexamples", "draw_partition", "draw_set", "output_range",
     "parse_property", "preimage", "reach", "read_network", "read_property", "region_bound", "regions",
     "robustness_radius", "verify",
 ]
@@ -75,7 +77,9 @@ _HOMES = {
     "verifier.properties.regions": ("RegionCount", "RegionCounts", "RegionKind"),
     "verifier.properties.safety": ("Outcome", "Statistics", "Verdict", "Witness"),
     "verifier.radius": ("Norm", "Radius", "robustness_radius"),
+    "verifier.radius_certificates": ("ProvedRadius",),
     "verifier.sets": ("Reach", "output_range", "reach"),
+    "verifier.time_limits": ("Interrupted",),
 }
 
 

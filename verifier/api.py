@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, cast
 
 from verifier import __version__
-from verifier.certificates import ProvedRanges, check_sets, files_of, require_same, short
+from verifier.certificates import ProvedRanges, check_sets
 from verifier.engines.executor import MapExecutor
 from verifier.engines.subtrees import SearchResult, search
 from verifier.formats.errors import InputError
 from verifier.formats.onnx import LoadedNetwork, plain_network
 from verifier.formats.vnnlib import Property
+from verifier.headers import files_of, require_same, short
 from verifier.kernel.certificate import (
     CertificateReader,
     CertificateWriter,
@@ -32,11 +33,14 @@ from verifier.kernel.query import Query
 from verifier.kernel.rational import Point, to_text
 from verifier.properties.cells import ProvedCells
 from verifier.properties.safety import Outcome, Statistics, Verdict, conclude
+from verifier.radius_certificates import ProvedRadius, check_radius
 from verifier.time_limits import Late, in_time, until
 
 __all__ = ["MapExecutor", "Progress", "check", "verify"]
 
 ENGINES = ("auto", "branch", "propagate", "milp")
+Proved = Verdict | ProvedCells | ProvedRanges | ProvedRadius
+"""What a certificate may prove."""
 TIME_LIMIT = "the time limit was reached"
 
 
@@ -114,10 +118,10 @@ def verify(network: LoadedNetwork | Network, property: Property | Sequence[Query
 
 def check(certificate: BinaryIO, network: LoadedNetwork | Network,
           property: Property | Sequence[Query] | None = None, *, exact: bool = False, timeout: float | None = None,
-          progress: Callable[[Progress], None] | None = None) -> Verdict | ProvedCells | ProvedRanges:
+          progress: Callable[[Progress], None] | None = None) -> Proved:
     """Confirm a certificate about this network and property, without any search; returns what it proves: the verdict
-    of :func:`verify`, cells (a reachable set or a count), or ranges.  The last two need no property unless their domain
-    came from one.
+    of :func:`verify`, cells (a reachable set or a count), ranges, or a radius.  The last three need no property unless
+    their domain, or what they are the distance to, came from one.
 
     ``timeout`` is wall time in seconds; when it ends first the answer is an unknown verdict, and nothing is said of
     the certificate.
@@ -142,7 +146,7 @@ def check(certificate: BinaryIO, network: LoadedNetwork | Network,
 
 
 def _check(certificate: BinaryIO, network: LoadedNetwork | Network, property: Property | Sequence[Query] | None,
-           exact: bool, progress: Callable[[Progress], None] | None) -> Verdict | ProvedCells | ProvedRanges:
+           exact: bool, progress: Callable[[Progress], None] | None) -> Proved:
     reader = CertificateReader(certificate)
     header = reader.header
     if header.get("verdict") in ("cells", "range"):
@@ -151,6 +155,9 @@ def _check(certificate: BinaryIO, network: LoadedNetwork | Network, property: Pr
                              "are needed")
         told = None if progress is None else _checking(progress, 0)
         return check_sets(reader, network, property, exact=exact, progress=told)
+    if header.get("verdict") == "radius":
+        told = None if progress is None else _checking(progress, 0)
+        return check_radius(reader, network, property, exact=exact, progress=told)
     if property is None:
         raise InputError("this certificate speaks of a property: name its file after the network's")
     subject = _Subject.of(network, property)

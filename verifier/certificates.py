@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import reprlib
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,27 +12,32 @@ from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from verifier import __version__
 from verifier.formats.domains import domain_of, input_rows
 from verifier.formats.errors import InputError
 from verifier.formats.expression import LinearExpression, parse_expression
 from verifier.formats.onnx import LoadedNetwork, plain_network
 from verifier.formats.vnnlib import Property
-from verifier.kernel.certificate import (
-    CertificateReader,
-    CertificateWriter,
-    InvalidCertificate,
-    decompress,
-    parse_rational,
-    unpack,
+from verifier.headers import (
+    box_in,
+    box_json,
+    cut,
+    files_of,
+    header_of,
+    list_in,
+    object_in,
+    rational_in,
+    rationals_in,
+    require_same,
+    short,
 )
+from verifier.kernel.certificate import CertificateReader, CertificateWriter, InvalidCertificate, decompress, unpack
 from verifier.kernel.checker import NoPoint, PointIn, Theorem, check_no_point, check_point
 from verifier.kernel.domain import Ball, Domain, Polytope
 from verifier.kernel.network import Network
 from verifier.kernel.partition import check_cells
-from verifier.kernel.polyhedron import Box, HalfSpace
+from verifier.kernel.polyhedron import HalfSpace
 from verifier.kernel.query import Query
-from verifier.kernel.rational import Point, to_text
+from verifier.kernel.rational import to_text
 from verifier.properties.cells import Counted, ProvedCells, conclude_cells, query_of
 from verifier.properties.output_range import (
     Extremum,
@@ -50,9 +54,6 @@ if TYPE_CHECKING:
     from verifier.engines.propagate import Cell, Region
 
 LONGEST_OBJECTIVE = 100_000  # characters; the time that it takes to read one grows faster than its length
-_OTHER = {"network": "another network", "queries": "another question", "files": "other files"}
-_REPR = reprlib.Repr()
-_REPR.maxstring = _REPR.maxother = _REPR.maxlong = 200
 Told = Callable[[int, int], None]
 """Is told what is done and what is open."""
 
@@ -136,7 +137,7 @@ def write_cells(stream: BinaryIO, network: LoadedNetwork | Network, given: objec
     proved = conclude_cells(counted, layers, [piece.domain for piece in pieces], [piece.theorem for piece in pieces])
     listed = [{**piece_json(piece.domain), **({"empty": True} if isinstance(piece.theorem.claim, NoPoint) else {})}
               for piece in pieces]
-    writer = CertificateWriter(stream, {**_header("cells", network, given, options), "kind": counted.value,
+    writer = CertificateWriter(stream, {**header_of("cells", network, given, options), "kind": counted.value,
                                         "layers": layers, "pieces": listed, "count": [proved.lower, proved.upper]})
     for piece in pieces:
         _write_proof(writer, piece.frames)
@@ -157,27 +158,12 @@ def write_ranges(stream: BinaryIO, network: LoadedNetwork | Network, given: obje
                        "constant": to_text(expression.constant), "minimum": _end_json(ends[2 * number]),
                        "maximum": _end_json(ends[2 * number + 1])})
     listed = [piece_json(polytope_of(piece)) for piece in pieces]
-    writer = CertificateWriter(stream, {**_header("range", network, given, options), "pieces": listed,
+    writer = CertificateWriter(stream, {**header_of("range", network, given, options), "pieces": listed,
                                         "ranges": ranges})
     for end in ends:
         for _, blocks in end.proofs:
             _write_proof(writer, blocks)
     writer.close()
-
-
-def files_of(network: LoadedNetwork | Network, given: object) -> dict[str, Any]:
-    """The digests of the files that a question was read from."""
-    files: dict[str, Any] = {}
-    if isinstance(network, LoadedNetwork):
-        files["network"] = sorted({digest for _, digest in network.files} | {network.sha256})
-    if isinstance(given, Property):
-        files["property"] = given.sha256
-    return files
-
-
-def _header(verdict: str, network: LoadedNetwork | Network, given: object, options: dict[str, Any]) -> dict[str, Any]:
-    return {"verdict": verdict, "network": plain_network(network).digest, "files": files_of(network, given),
-            "options": options, "tool": f"relu-verifier {__version__}"}
 
 
 def _write_proof(writer: CertificateWriter, frames: Iterable[bytes]) -> None:
@@ -202,9 +188,7 @@ def piece_json(domain: Domain) -> dict[str, Any]:
     """A piece as headers have it."""
     if isinstance(domain, Ball):
         return {"centre": list(map(to_text, domain.centre)), "radius": to_text(domain.radius), "norm": domain.norm}
-    box = [[None if v is None else to_text(v) for v in pair]
-           for pair in zip(domain.box.lower, domain.box.upper, strict=True)]
-    return {"box": box, "rows": [list(map(to_text, (*row.normal, row.offset))) for row in domain.rows]}
+    return {"box": box_json(domain.box), "rows": [list(map(to_text, (*row.normal, row.offset))) for row in domain.rows]}
 
 
 # --- pieces of a domain ----------------------------------------------------------------------------------------------
@@ -230,29 +214,12 @@ def check_sets(reader: CertificateReader, network: LoadedNetwork | Network, give
     if given is None and isinstance(files, dict) and "property" in files:
         raise InputError("this certificate speaks of a property: name its file after the network's")
     require_same(header, {"network": plain.digest, "files": files_of(network, given)})
-    pieces = [_read_piece(data, plain) for data in _list(header, "pieces")]
+    pieces = [_read_piece(data, plain) for data in list_in(header, "pieces")]
     if given is not None and [piece for piece, _ in pieces] != [polytope_of(q) for q in domain_of(given, plain)]:
         raise InvalidCertificate("the certificate's domain is not that of the property")
     if header["verdict"] == "cells":
         return _check_cells(reader, plain, pieces, exact, progress)
     return _check_ranges(reader, plain, pieces, exact, progress)
-
-
-def require_same(header: dict[str, Any], subject: dict[str, Any]) -> None:
-    """Raises InvalidCertificate when the header speaks of another subject."""
-    for key, value in subject.items():
-        if header.get(key) != value:
-            raise InvalidCertificate(f"the certificate was made for {_OTHER[key]}: {short(value)} was required, "
-                                     f"received {short(header.get(key))}")
-
-
-def short(value: object) -> str:
-    """A value of a header for a message: a header may be long and deep."""
-    return _cut(_REPR.repr(value))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 200 else f"{text[:197]}..."
 
 
 Pieces = Sequence[tuple[Domain, bool]]
@@ -280,7 +247,7 @@ def _check_cells(reader: CertificateReader, network: Network, pieces: Pieces, ex
     try:
         proved = conclude_cells(Counted(kind), layers, [piece for piece, _ in pieces], theorems)
     except ValueError as error:
-        raise InvalidCertificate(_cut(str(error))) from error
+        raise InvalidCertificate(cut(str(error))) from error
     right = [proved.lower, proved.upper]
     if count != right or list(map(type, count)) != list(map(type, right)):
         raise InvalidCertificate(f"the certificate claims {short(count)} but proves {right!r}")
@@ -293,19 +260,19 @@ def _check_ranges(reader: CertificateReader, network: Network, pieces: Pieces, e
     if len(domains) != len(pieces) or not domains:
         raise InvalidCertificate("the pieces of a range's domain are polytopes")
     ranges = []
-    if not _list(reader.header, "ranges"):
+    if not list_in(reader.header, "ranges"):
         raise InvalidCertificate("a certificate of ranges needs at least one")
-    for data in _list(reader.header, "ranges"):
-        found = _object(data)
-        coefficients, constant = _rationals(found.get("coefficients")), _rational(found.get("constant"))
+    for data in list_in(reader.header, "ranges"):
+        found = object_in(data)
+        coefficients, constant = rationals_in(found.get("coefficients")), rational_in(found.get("constant"))
         text = found.get("text")
         expression = LinearExpression(text if isinstance(text, str) else "", coefficients, constant)
         try:
             _require_text(expression, network)
-            ends = [_check_end(reader, domains, expression, sign, _object(found.get(name)), exact, progress)
+            ends = [_check_end(reader, domains, expression, sign, object_in(found.get(name)), exact, progress)
                     for sign, name in ((-1, "minimum"), (1, "maximum"))]
         except (ValueError, InputError) as error:
-            raise InvalidCertificate(_cut(str(error))) from error
+            raise InvalidCertificate(cut(str(error))) from error
         ranges.append(Range(expression.text, ends[0].negated(), ends[1]))
     reader.end()
     return ProvedRanges(tuple(ranges), tuple(piece for piece, _ in pieces))
@@ -318,19 +285,19 @@ def _check_end(reader: CertificateReader, domains: Sequence[Query], expression: 
     kind = data.get("kind")
     if kind == Kind.EMPTY.value:
         return conclude_empty(domains, [check_no_point(NoPoint(d), reader.proof(), exact, progress) for d in domains])
-    number, x = data.get("piece"), _rationals(data.get("x"))
+    number, x = data.get("piece"), rationals_in(data.get("x"))
     if type(number) is not int or not 0 <= number < len(domains):
         raise InvalidCertificate(f"the number of a piece was required, received {short(number)}")
     point = check_point(PointIn(domains[number], x))
     if kind == Kind.UNBOUNDED.value:
-        return conclude_unbounded(domains[number], objective, x, _rationals(data.get("ray")))
+        return conclude_unbounded(domains[number], objective, x, rationals_in(data.get("ray")))
     if kind != Kind.ATTAINED.value:
         raise InvalidCertificate(f"an end of a range is attained, unbounded or empty, received {short(kind)}")
     bounds = []
-    if len(_list(data, "bounds")) != len(domains):
+    if len(list_in(data, "bounds")) != len(domains):
         raise InvalidCertificate("an end of a range has a bound, or null, for each piece")
-    for domain, stated in zip(domains, _list(data, "bounds"), strict=True):
-        bound = None if stated is None else _rational(stated)
+    for domain, stated in zip(domains, list_in(data, "bounds"), strict=True):
+        bound = None if stated is None else rational_in(stated)
         query = domain if bound is None else better_than(domain, objective, bound)
         bounds.append((bound, check_no_point(NoPoint(query), reader.proof(), exact, progress)))
     return conclude_attained(domains, objective, sign * expression.constant, point, bounds)
@@ -346,47 +313,20 @@ def _require_text(expression: LinearExpression, network: Network) -> None:
 
 
 def _read_piece(data: object, network: Network) -> tuple[Domain, bool]:
-    found = _object(data)
+    found = object_in(data)
     empty = found.get("empty", False)
     try:
         if "centre" in found:
             norm = found.get("norm")
-            domain: Domain = Ball(_rationals(found["centre"]), _rational(found.get("radius")),
+            domain: Domain = Ball(rationals_in(found["centre"]), rational_in(found.get("radius")),
                                   norm if type(norm) is int else 0)
         else:
-            pairs, rows = _list(found, "box"), [_rationals(row) for row in _list(found, "rows")]
-            if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs) or not all(rows):
-                raise ValueError("a box has pairs, and a row numbers")
-            lower, upper = (tuple(None if pair[i] is None else _rational(pair[i]) for pair in pairs) for i in range(2))
-            domain = Polytope(Box(lower, upper), tuple(HalfSpace(row[:-1], row[-1]) for row in rows))
+            box, rows = box_in(found), [rationals_in(row) for row in list_in(found, "rows")]
+            if not all(rows):
+                raise ValueError("a row has numbers")
+            domain = Polytope(box, tuple(HalfSpace(row[:-1], row[-1]) for row in rows))
         if domain.dimension != network.inputs or not isinstance(empty, bool):
             raise ValueError("a piece has as many coordinates as the network has inputs")
     except ValueError as error:
-        raise InvalidCertificate(f"a piece of the domain is malformed: {_cut(str(error))}") from error
+        raise InvalidCertificate(f"a piece of the domain is malformed: {cut(str(error))}") from error
     return domain, empty
-
-
-def _list(data: dict[str, Any], key: str) -> list[Any]:
-    found = data.get(key)
-    if not isinstance(found, list):
-        raise InvalidCertificate(f"the header needs a list {key!r}")
-    return found
-
-
-def _object(data: object) -> dict[str, Any]:
-    if not isinstance(data, dict):
-        raise InvalidCertificate("the header has something else where an object was required")
-    return data
-
-
-def _rational(text: object) -> Fraction:
-    try:
-        return parse_rational(text if isinstance(text, str) else "")
-    except ValueError as error:
-        raise InvalidCertificate("the header has something else where a rational was required") from error
-
-
-def _rationals(values: object) -> Point:
-    if not isinstance(values, list):
-        raise InvalidCertificate("the header has something else where a list of rationals was required")
-    return tuple(map(_rational, values))

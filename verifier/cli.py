@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from verifier.cli_model import model_command
-from verifier.cli_radius import radius_command
+from verifier.cli_radius import radius_command, tell_radius
 from verifier.cli_regions import regions_command
 from verifier.cli_sets import AllCounterexamples, range_command, reach_command, tell_sets
 from verifier.console import (
@@ -201,6 +201,8 @@ def verify(net: Path, spec: Path, *, engine: str, solver: str, timeout: float | 
     facts = {"seed": seed, "certificate": None if written is None else str(written),
              "witness_file": None if witness is None or verdict.witness is None else str(witness), **found}
     _tell(_answer(verdict, network, prop), facts, network, started, as_json)
+    if whole.interrupted:
+        return INTERRUPTED
     return {Outcome.HOLDS: HOLDS, Outcome.VIOLATED: VIOLATED, Outcome.UNKNOWN: UNKNOWN}[verdict.outcome]
 
 
@@ -217,6 +219,7 @@ def check(certificate: Path, net: Path, spec: Path | None, timeout: float | None
     from verifier.formats.onnx import read_network  # noqa: PLC0415
     from verifier.formats.vnnlib import read_property  # noqa: PLC0415
     from verifier.properties.safety import Outcome, Verdict  # noqa: PLC0415
+    from verifier.radius_certificates import ProvedRadius  # noqa: PLC0415
 
     started = time.monotonic()
     network, prop = read_network(net), None if spec is None else read_property(spec)
@@ -231,6 +234,8 @@ def check(certificate: Path, net: Path, spec: Path | None, timeout: float | None
     facts = {"certificate": f"{certificate}, {'accepted' if accepted else 'not checked to its end'}"}
     if isinstance(proved, Verdict):
         _tell(_answer(proved, network, prop), facts, network, started, as_json)
+    elif isinstance(proved, ProvedRadius):
+        tell_radius(proved, facts, network, spec, time.monotonic() - started, as_json)
     else:
         tell_sets(proved, facts, network, spec, time.monotonic() - started, as_json)
     return HOLDS if accepted else UNKNOWN

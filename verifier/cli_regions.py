@@ -18,6 +18,7 @@ import click
 from verifier.console import (
     FILE,
     HOLDS,
+    INTERRUPTED,
     OUT_OF_TIME,
     UNKNOWN,
     axes_option,
@@ -27,6 +28,7 @@ from verifier.console import (
     fix_option,
     fixed_inputs,
     jobs_option,
+    kept,
     processes,
     say,
     say_json,
@@ -40,7 +42,7 @@ from verifier.formats.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from verifier.counting import RegionDomain
+    from verifier.counting import RegionDomain, Surroundings
     from verifier.formats.onnx import LoadedNetwork
     from verifier.geometry.ball import Ball, Norm
     from verifier.kernel.network import Network
@@ -107,12 +109,13 @@ def regions_command(net: Path, *, spec: Path | None, box: str | None, center: st
         return HOLDS
     wanted = region_kind(kind or "activation")
     drawn, fixed = _drawing(network, domain, plot, axes, fix)
-    counts = _count(network, domain, wanted, kind is None, timeout, jobs)
+    counts, interrupted = kept(lambda: _count(network, domain, wanted, kind is None, timeout, jobs))
     asked = counts.of(wanted)
     assert asked is not None
     files = {"output": output, "graph": graph, "plot": plot, "certificate": certificate}
-    missing = {} if asked.is_exact else dict.fromkeys(files, "the count is not exact")
-    if asked.is_exact:
+    done = asked.is_exact and not interrupted
+    missing = {} if done else dict.fromkeys(files, "interrupted" if interrupted else "the count is not exact")
+    if done:
         _write(network, domain, wanted, output, graph)
         if plot is not None:
             from verifier.counting import convex_domain  # noqa: PLC0415
@@ -123,7 +126,7 @@ def regions_command(net: Path, *, spec: Path | None, box: str | None, center: st
             missing["certificate"] = OUT_OF_TIME
     facts |= written(files, missing, as_json)
     _tell(counts, wanted, facts, time.monotonic() - started, as_json)
-    return HOLDS if asked.is_exact and not missing else UNKNOWN
+    return INTERRUPTED if interrupted else HOLDS if asked.is_exact and not missing else UNKNOWN
 
 
 def _tell(counts: RegionCounts, kind: RegionKind, facts: dict[str, Any], seconds: float, as_json: bool) -> None:
@@ -198,12 +201,18 @@ def _around(network: Network, data: Path, radius: Fraction, norm: Norm, output: 
     with contextlib.ExitStack() as stack:
         file = None if output is None else stack.enter_context(NewFile(output))
         executor = stack.enter_context(processes(jobs))
-        found = list(around(network, points, radius, norm, timeout=timeout, executor=executor))
+        found: list[Surroundings] = []
+        interrupted = False
+        try:
+            found.extend(around(network, points, radius, norm, timeout=timeout, executor=executor))
+        except KeyboardInterrupt:
+            complain(f"interrupted after {len(found)} of {len(points)} points")
+            interrupted = True
         table = surroundings_csv(found, network.inputs, norm)
         if file is not None:
             file.file.write(table.encode())
             file.commit()
-    finished = all(one.counts.activation.is_exact for one in found)
+    finished = not interrupted and all(one.counts.activation.is_exact for one in found)
     if as_json:
         from verifier.properties.regions import RegionKind  # noqa: PLC0415
         from verifier.report import quotient  # noqa: PLC0415
@@ -216,7 +225,7 @@ def _around(network: Network, data: Path, radius: Fraction, norm: Norm, output: 
     else:
         shown = table if output is None else f"output: {output}\ntime: {time.monotonic() - started:.2f} s\n"
         say(f"{len(found)}\n{shown}")
-    return HOLDS if finished else UNKNOWN
+    return INTERRUPTED if interrupted else HOLDS if finished else UNKNOWN
 
 
 def _domain(network: Network, spec: Path | None, box: str | None, center: str | None, radius: str | None,

@@ -17,6 +17,7 @@ import click
 from verifier.console import (
     FILE,
     HOLDS,
+    INTERRUPTED,
     OUT_OF_TIME,
     UNKNOWN,
     all_of,
@@ -27,6 +28,7 @@ from verifier.console import (
     fix_option,
     fixed_inputs,
     jobs_option,
+    kept,
     processes,
     say,
     say_json,
@@ -139,18 +141,21 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
         facts: dict[str, Any] = {}
         inputs = None
         if target is None:
-            found = reach(network, domain, layers=layer, merge=merge, timeout=left, executor=executor, progress=told,
-                          certificate=None if proof is None else proof.file)
-            inputs = found.attaining
-            if merge and found.finished and not found.merged:
+            outputs, interrupted = kept(lambda: reach(
+                network, domain, layers=layer, merge=merge, timeout=left, executor=executor, progress=told,
+                certificate=None if proof is None else proof.file))
+            found, inputs = outputs, outputs.attaining
+            if merge and outputs.finished and not outputs.merged:
                 facts["merge"] = "the time limit was reached; parts could still be united"
-            if proof is not None and found.certified:
+            if proof is not None and outputs.certified:
                 proof.commit()
         else:
-            found = inputs_to(network, domain, target, layers=layer, timeout=left, executor=executor, progress=told)
-            facts |= share_facts(found, time_left(timeout, started), as_json)
+            leading, interrupted = kept(lambda: inputs_to(network, domain, target, layers=layer, timeout=left,
+                                                            executor=executor, progress=told))
+            found = leading
+            facts |= share_facts(leading, time_left(timeout, started), as_json)
         late = []
-        if file is not None and found.finished and not _write_set(found.union, file, deadline, inputs):
+        if file is not None and found.finished and not _write(found, file, inputs, deadline):
             late.append("output")
         if found.finished and isinstance(found, Reach):
             witness = scene.witness(deadline, executor) if plot is not None or plot_inputs is not None else None
@@ -171,19 +176,23 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
     if as_json:
         say_json(reach_json(found, {**facts, "digest": network.network.digest, "seconds": seconds}))
     else:
-        say(reach_text(found, letter, {**facts, "time": f"{seconds:.2f} s"}))
+        say(reach_text(found, letter, {**facts, "time": f"{seconds:.2f} s"}, interrupted))
+    if interrupted:
+        return INTERRUPTED
     return HOLDS if found.finished and "merge" not in facts and not missing else UNKNOWN
 
 
-def _write_set(union: UnionOfPolyhedra, file: NewFile, deadline: float | None,
-               inputs: Inputs | None = None) -> bool:
-    """Write the set, if there is time: vertices may have to be found."""
+def _write(found: Reach | InputSet, file: NewFile, inputs: Inputs | None, deadline: float | None) -> bool:
+    """Make all vertices and write the set, if there is time."""
     from verifier.geometry.union_json import json_lines  # noqa: PLC0415
-    from verifier.time_limits import Late, in_time  # noqa: PLC0415
+    from verifier.time_limits import Late, until  # noqa: PLC0415
 
     try:
-        for text in json_lines(union, inputs=inputs, between=partial(in_time, deadline)):
-            file.file.write(text.encode())
+        for part in until(deadline, found.union.parts):
+            if not part.is_implicit:  # of images some are written as they are
+                _ = part.given_generators
+        for line in until(deadline, json_lines(found.union, inputs=inputs)):
+            file.file.write(line.encode())
     except Late:
         return False
     file.commit()
@@ -230,6 +239,7 @@ class AllCounterexamples:
     def __init__(self, network: LoadedNetwork, prop: Property, output: Path | None, plot: Path | None,
                  axes: tuple[int, int]) -> None:
         self._network, self._property, self._axes, self._plot, self._output = network, prop, axes, plot, output
+        self.interrupted = False
         self._stack = contextlib.ExitStack()
         _require_drawable(plot, axes, network.network.inputs)
 
@@ -253,13 +263,14 @@ class AllCounterexamples:
         started = time.monotonic()
         queries = self._property if verdict.witness is not None else ()  # a property that holds has none
         with Bar() as bar:
-            found = counterexamples(self._network, queries, timeout=timeout, executor=executor,
-                                    progress=lambda count: bar.update(0.0, f"{count:,} cells"))
+            found, self.interrupted = kept(lambda: counterexamples(
+                self._network, queries, timeout=timeout, executor=executor,
+                progress=lambda count: bar.update(0.0, f"{count:,} cells")))
         names = self._property.input_names
         files = {"output": self._output, "plot": self._plot}
         missing = {} if found.finished else dict.fromkeys(files, UNFINISHED)
         deadline = None if timeout is None else time.time() + (time_left(timeout, started) or 0.0)
-        if found.finished and self._file is not None and not _write_set(found.union, self._file, deadline):
+        if found.finished and self._file is not None and not _write(found, self._file, None, deadline):
             missing["output"] = OUT_OF_TIME
         if found.finished and self._plot is not None:
             point = None if verdict.witness is None else verdict.witness.x
@@ -272,7 +283,8 @@ class AllCounterexamples:
             return {"counterexamples": {"finished": found.finished, "parts": len(found.union.parts),
                                         "cells": found.cells, **share, **paths}}
         parts = f"{counted(len(found.union.parts), 'part')}, in {counted(found.cells, 'cell')}"
-        late = "" if found.finished else "unfinished, the time limit was reached: "
+        why = "interrupted" if self.interrupted else "the time limit was reached"
+        late = "" if found.finished else f"unfinished, {why}: "
         return {"all counterexamples": late + parts, **share, **paths}
 
 
@@ -307,9 +319,10 @@ def range_command(net: Path, *, spec: Path | None, box: str | None, objective: t
         proof = None if certificate is None else stack.enter_context(NewFile(certificate))
         executor = stack.enter_context(processes(jobs))
         bar = stack.enter_context(Bar())
-        ranges = output_range(network, domain, objective or None, engine=engine, solver=solver,
-                              timeout=time_left(timeout, started), seed=seed, exact=exact, executor=executor,
-                              progress=bar.update, certificate=None if proof is None else proof.file)
+        ranges, interrupted = kept(lambda: output_range(
+            network, domain, objective or None, engine=engine, solver=solver, timeout=time_left(timeout, started),
+            seed=seed, exact=exact, executor=executor, progress=bar.update,
+            certificate=None if proof is None else proof.file))
         decided = all(found.is_decided for found in ranges)
         if proof is not None and decided:
             proof.commit()
@@ -319,7 +332,7 @@ def range_command(net: Path, *, spec: Path | None, box: str | None, objective: t
         say_json(range_json(ranges, {**facts, "digest": network.network.digest, "seconds": seconds}))
     else:
         say(range_text(ranges, {**{name: str(fact) for name, fact in facts.items()}, "time": f"{seconds:.2f} s"}))
-    return HOLDS if decided else UNKNOWN
+    return INTERRUPTED if interrupted else HOLDS if decided else UNKNOWN
 
 
 def tell_sets(proved: ProvedCells | ProvedRanges, facts: dict[str, Any], network: LoadedNetwork, spec: Path | None,

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -31,6 +31,7 @@ from verifier.ending import (
     say_json,
 )
 from verifier.formats.errors import InputError
+from verifier.time_limits import Interrupted
 
 if TYPE_CHECKING:
     from verifier.engines.executor import MapExecutor
@@ -38,13 +39,23 @@ if TYPE_CHECKING:
 __all__ = [
     "CONTRADICTED", "FAILED", "FILE", "HOLDS", "INTERRUPTED", "REJECTED", "UNKNOWN", "VIOLATED", "WRONG_USE", "all_of",
     "axes_option", "color_option", "common_options", "complain", "exact_option", "fix_option", "fixed_inputs",
-    "jobs_option", "log", "processes", "say", "say_json", "seconds", "seed_option", "strict_option", "time_left",
-    "timeout_option", "two_axes", "written",
+    "jobs_option", "kept", "log", "processes", "say", "say_json", "seconds", "seed_option", "strict_option",
+    "time_left", "timeout_option", "two_axes", "written",
 ]
 
 OUT_OF_TIME = "the time limit was reached"
 
 log = logging.getLogger("verifier")
+T = TypeVar("T")
+
+
+def kept(call: Callable[[], T]) -> tuple[T, bool]:
+    """What a call returns, or what it knew when it was interrupted; and whether it was, which is told."""
+    try:
+        return call(), False
+    except Interrupted as stop:
+        complain("interrupted")
+        return cast(T, stop.result), True
 
 
 def _verbose(_context: click.Context, _parameter: click.Parameter, value: bool) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from verifier.formats.domains import domain_of, input_rows
 from verifier.formats.errors import InputError
@@ -26,7 +26,7 @@ from verifier.kernel.query import Query
 from verifier.kernel.rational import Point
 from verifier.properties.cells import Counted, ProvedCells
 from verifier.properties.regions import RegionCount, RegionCounts, RegionKind, conclude
-from verifier.time_limits import Late, in_time, until
+from verifier.time_limits import Interrupted, Late, in_time, until
 
 if TYPE_CHECKING:
     from verifier.engines.executor import MapExecutor
@@ -64,10 +64,11 @@ def count_regions(network: LoadedNetwork | Network, domain: RegionDomain = None,
     fit.
     """
     wanted = region_kind(kind)
-    if wanted is RegionKind.ACTIVATION:
-        counts = count_all_regions(network, domain, most=0, timeout=timeout, executor=executor, progress=progress)
-    else:
-        counts = count_all_regions(network, domain, timeout=timeout, progress=progress)
+    most, helpers = (0, executor) if wanted is RegionKind.ACTIVATION else (None, None)
+    try:
+        counts = count_all_regions(network, domain, most=most, timeout=timeout, executor=helpers, progress=progress)
+    except Interrupted as stop:
+        raise Interrupted(cast(RegionCounts, stop.result).of(wanted)) from None
     found = counts.of(wanted)
     assert found is not None
     return found
@@ -78,7 +79,7 @@ def count_all_regions(network: LoadedNetwork | Network, domain: RegionDomain = N
                       progress: Bracket | None = None) -> RegionCounts:
     """All three counts.  Linear regions and affine pieces are left out when there are more than ``most`` cells, or when
     time ends before they are known; with ``most=None`` they are counted, or bounded, in any case.  Else as
-    :func:`count_regions`."""
+    :func:`count_regions`.  An interrupt raises :class:`~verifier.time_limits.Interrupted` with the bounds known."""
     from verifier.engines.linear_regions import AffineMaps  # noqa: PLC0415
 
     deadline = None if timeout is None else time.monotonic() + timeout
@@ -91,22 +92,26 @@ def count_all_regions(network: LoadedNetwork | Network, domain: RegionDomain = N
     maps = AffineMaps(walk)
     found = 0
     bounds = _Bounds(walk, progress)
-    for batch in _until(walk.batches(collect=most != 0 and not again), deadline):
-        if batch is None:
-            missing = bounds.missing(found)
-            return conclude(found, missing) if most is not None else _of_all_kinds(found, missing, maps)
-        found += batch.count
-        maps.add_all(batch.cells)
+    try:
+        for batch in _until(walk.batches(collect=most != 0 and not again), deadline):
+            if batch is None:
+                missing = bounds.missing(found)
+                return conclude(found, missing) if most is not None else _of_all_kinds(found, missing, maps)
+            found += batch.count
+            maps.add_all(batch.cells)
+            if most is not None and found > most:
+                maps.cells.clear()
+            bounds.tell(found)
+        bounds.least = found
         if most is not None and found > most:
-            maps.cells.clear()
-        bounds.tell(found)
-    if most is not None and found > most:
-        return conclude(found, 0)
-    for batch in _until(walk.batches(), deadline) if again else ():
-        if batch is None:
             return conclude(found, 0)
-        maps.add_all(batch.cells)
-    return _of_all_kinds(found, 0, maps)
+        for batch in _until(walk.batches(), deadline) if again else ():
+            if batch is None:
+                return conclude(found, 0)
+            maps.add_all(batch.cells)
+        return _of_all_kinds(found, 0, maps)
+    except KeyboardInterrupt:  # the walk, or the maps, may be in the middle of something: neither is asked any more
+        raise Interrupted(_interrupted(found, bounds.known - found, most is None)) from None
 
 
 @dataclass
@@ -119,10 +124,14 @@ class _Bounds:
     waiting: float = SECONDS_BETWEEN
     least: int | None = None
 
+    @property
+    def known(self) -> int:
+        """The bound of the number of all cells that is known."""
+        return self.walk.total_bound if self.least is None else self.least
+
     def missing(self, found: int) -> int:
         """A bound of the number of cells that are left."""
-        known = self.walk.total_bound if self.least is None else self.least
-        self.least = min(known, found + self.walk.remaining())
+        self.least = min(self.known, found + self.walk.remaining())
         return self.least - found
 
     def tell(self, found: int) -> None:
@@ -144,6 +153,12 @@ def _until(batches: Iterator[Batch], deadline: float | None) -> Iterator[Batch |
             return
         yield batch
     yield None
+
+
+def _interrupted(found: int, missing: int, all_kinds: bool) -> RegionCounts:
+    """What the number of cells alone says: of the other kinds there is at least one region."""
+    others = (RegionCount(kind, min(found, 1), found + missing) for kind in (RegionKind.LINEAR, RegionKind.AFFINE))
+    return RegionCounts(conclude(found, missing).activation, *(others if all_kinds else ()))
 
 
 def _of_all_kinds(found: int, missing: int, maps: AffineMaps) -> RegionCounts:

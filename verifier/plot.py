@@ -92,17 +92,17 @@ def draw_set(union: UnionOfPolyhedra, path: str | PathLike[str], outputs: Sequen
     """The projection of a union of polyhedra on two coordinates, written to a PNG, SVG or PDF file.
 
     ``marks.unsafe`` and ``marks.counterexample`` live in the space of the union.  ``between()`` is called before each
-    part whose vertices have to be found; what it raises ends the work.  Raises InputError for another file ending,
+    part is dealt with; what it raises ends the work.  Raises InputError for another file ending,
     without matplotlib, for coordinates that do not exist, and when the file cannot be written.
     """
     marks = marks or Marks()
     require_drawable(path, outputs, union.ambient_dimension)
     parts = []
-    for part in union.projection(outputs).parts:
-        if part.is_implicit:
-            between()
-        if part.vertices():
-            parts.append(part)
+    for part in union.parts:
+        between()
+        flat = part.projection(outputs)
+        if flat.vertices():
+            parts.append(flat)
     picture = _Picture(path, outputs, "Y", parts, marks)
     shapes = _Shapes()
     for part in parts:
@@ -133,9 +133,8 @@ def draw_partition(tiles: Iterable[Tile], path: str | PathLike[str], inputs: Seq
     plane = Polyhedron.from_matrix(Matrix.from_rationals(rows, dimension + 1), [True] * len(rows))
     visible = []
     for tile in regions:
+        between()
         flat = (tile.region.intersection(plane) if rows else tile.region).projection(inputs)
-        if flat.is_implicit:
-            between()
         if len(flat.vertices()) > 2 or flat.dimension == 2:
             visible.append((flat, tile.key))
     if not visible:

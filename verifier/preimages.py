@@ -31,6 +31,7 @@ from verifier.kernel.network import Network
 from verifier.kernel.polyhedron import Box, HalfSpace
 from verifier.kernel.query import Query
 from verifier.sets import Domain, pieces_of
+from verifier.time_limits import Interrupted
 
 __all__ = ["InputSet", "counterexamples", "preimage"]
 
@@ -84,7 +85,7 @@ def counterexamples(network: LoadedNetwork | Network, property: Property | Seque
 
     ``timeout`` is wall time in seconds.  ``executor`` may run parts of the work elsewhere; the result does not depend
     on it.  ``progress`` is told the number of cells now and then.  Raises InputError when network and property do not
-    fit.
+    fit; an interrupt raises :class:`~verifier.time_limits.Interrupted` with the part of the set that was found.
     """
     plain = plain_network(network)
     queries = property.queries(plain) if isinstance(property, Property) else tuple(property)
@@ -134,19 +135,26 @@ def _inputs(dimension: int, queries: Sequence[Query], domains: Sequence[Query], 
     deadline = None if timeout is None else time.time() + timeout
     parts: list[Polyhedron] = []
     sources: list[tuple[int, bytes]] = []
-    cells, finished = 0, True
-    for number, query in enumerate(queries):
-        harvest = Harvest(Region(query.network, query.domain), PartsOf(query), "auto", deadline, executor, progress)
-        part: Part
-        for part in harvest:
-            parts.append(part.region)
-            sources.append((number, part.signs))
-        cells += harvest.cells
-        finished = finished and harvest.finished
+    cells, finished, interrupted = 0, True, False
+    try:
+        for number, query in enumerate(queries):
+            harvest = Harvest(Region(query.network, query.domain), PartsOf(query), "auto", deadline, executor, progress)
+            part: Part
+            for part in harvest:
+                parts.append(part.region)
+                sources.append((number, part.signs))
+            cells += harvest.cells
+            finished = finished and harvest.finished
+    except KeyboardInterrupt:
+        del parts[len(sources):]
+        finished, interrupted = False, True
     pieces = tuple(Polyhedron.from_box(piece.domain).intersection(
         Polyhedron.from_half_spaces(dimension, input_rows(piece))) for piece in domains)
     largest = max((piece.dimension for piece in pieces), default=0)
     # what lies in a face of cells is found in each of them
-    kept = without_contained(parts, lambda: deadline is not None and time.time() >= deadline, largest)
-    return InputSet(UnionOfPolyhedra(dimension, tuple(parts[i] for i in kept)), tuple(sources[i] for i in kept), cells,
-                    finished, pieces)
+    kept = without_contained(parts, lambda: interrupted or (deadline is not None and time.time() >= deadline), largest)
+    found = InputSet(UnionOfPolyhedra(dimension, tuple(parts[i] for i in kept)), tuple(sources[i] for i in kept), cells,
+                     finished, pieces)
+    if interrupted:
+        raise Interrupted(found)
+    return found

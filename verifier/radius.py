@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, BinaryIO
 
-from verifier.engines.nearest import Geometry, NearestPoint, NearestSearch, Proof
+from verifier.engines.nearest import Best, Geometry, NearestSearch, Nothing, Proof
 from verifier.formats.errors import InputError
 from verifier.formats.onnx import LoadedNetwork, plain_network
 from verifier.formats.vnnlib import Property
@@ -25,14 +25,15 @@ from verifier.kernel.polyhedron import Box
 from verifier.kernel.query import Query
 from verifier.kernel.rational import Point
 from verifier.properties import radius as theory
-from verifier.properties.radius import Norm, Radius, changes
-from verifier.time_limits import Late, until
+from verifier.properties.radius import Change, Norm, Radius, changes
+from verifier.radius_certificates import Question, RadiusProof, write_radius
+from verifier.time_limits import Interrupted, Late, until
 
 __all__ = ["Norm", "Radius", "robustness_radius"]
 
 ENGINES = ("auto", "branch", "milp")
 OUT_OF_TIME = "the time limit was reached"
-NOT_ATTAINED = "the nearest inputs satisfy a strict constraint with equality: the distance is not attained"
+INTERRUPTED = "the work was interrupted"
 NOT_ACCEPTED = "the search's proof was not accepted by the check"
 
 
@@ -40,15 +41,18 @@ def robustness_radius(network: LoadedNetwork | Network, center: Sequence[Fractio
                       smallest: bool = False, property: Property | Sequence[Query] | None = None,
                       domain: Box | None = None, norm: Norm | str = Norm.MAXIMUM, engine: str = "auto",
                       solver: str = "highs", timeout: float | None = None, seed: int = 0, exact: bool = False,
-                      compiled: bool = False, progress: Callable[[str], None] | None = None) -> Radius:
+                      compiled: bool = False, progress: Callable[[str], None] | None = None,
+                      certificate: BinaryIO | None = None) -> Radius:
     """The exact distance from ``center`` to the nearest input on which something happens, with that input and proof.
 
     With ``label``: output ``label`` is not strictly the largest one any more (with ``smallest``: not strictly the
     smallest one), among the inputs of ``domain`` (default: all); a tie counts as a change.  With ``property``: its
-    counterexample (a file's, or queries).  In the L2 norm squares are computed.  Where time runs out, or where the
-    distance is not attained (strict constraints), the result is an interval.  ``engine`` *milp* asks a mixed-integer
-    ``solver`` for near points first (maximum norm and L1); no answer depends on it.  ``exact`` lets the check run on
-    integers.  Raises InputError when the arguments do not fit.
+    counterexample (a file's, or queries).  In the L2 norm squares are computed.  Where strict constraints exclude the
+    nearest input itself, it is the limit of those that they do not exclude.  Where time runs out, the result is an
+    interval.  ``engine`` *milp* asks a mixed-integer ``solver`` for near points first (maximum norm and L1); no answer
+    depends on it.  ``exact`` lets the check run on integers.  ``certificate`` receives the proof, also of an interval
+    if anything is known (see :attr:`Radius.says_something`).  Raises InputError when the arguments do not fit; an
+    interrupt raises :class:`~verifier.time_limits.Interrupted` with the interval known.
     """
     plain = plain_network(network)
     chosen = _norm(norm)
@@ -56,74 +60,104 @@ def robustness_radius(network: LoadedNetwork | Network, center: Sequence[Fractio
         raise InputError(f"engine {engine!r} is not available for this question: choose from {', '.join(ENGINES)}")
     if len(center) != plain.inputs:
         raise InputError(f"the network has {plain.inputs} inputs, the centre {len(center)} coordinates")
-    queries = _queries(plain, label, smallest, property, domain)
+    question = _question(plain, label, smallest, property, domain)
+    queries = _queries(plain, question)
     middle = tuple(map(Fraction, center))
     deadline = None if timeout is None else time.time() + timeout
     geometry = Geometry(middle, lambda query, radius, directions: theory.within(query, chosen, middle, radius,
                                                                                 directions),
                         lambda x: theory.distance(chosen, middle, x), chosen.value)
+    known = _Known(queries, chosen, middle, exact, deadline, RadiusProof(Fraction(0), (None,) * len(queries)))
     with _proposer(queries, middle, chosen, engine, solver, deadline) as propose:
-        found = NearestSearch(queries, geometry, deadline, {"seed": seed, "compiled": compiled}, propose,
-                              progress).run()
-    try:
-        return _checked(queries, chosen, middle, found, exact, deadline)
-    except Late:  # the point is one; that nothing is nearer was not checked
-        found = replace(found, radius=Fraction(0), proofs=(), finished=False, never=False)
-        return _checked(queries, chosen, middle, found, exact, None)
+        search = NearestSearch(queries, geometry, known.confirm, deadline, {"seed": seed, "compiled": compiled},
+                               propose, progress)
+        try:
+            best = search.run()
+        except KeyboardInterrupt:
+            known.reason = INTERRUPTED
+            raise Interrupted(known.conclude(search.best)) from None
+    found = known.conclude(best)
+    if certificate is not None and found.says_something:
+        write_radius(certificate, network, question, queries, found, known.proof,
+                     {"engine": engine, "seed": seed})
+    return found
 
 
-def _checked(queries: Sequence[Query], norm: Norm, center: Point, found: NearestPoint, exact: bool,
-             deadline: float | None) -> Radius:
-    """What the checker lets be said of a proposal.  Raises Late."""
-    if found.never:
-        theorems = [_theorem(query, proof, exact, deadline) for query, proof in zip(queries, found.proofs, strict=True)]
-        accepted = [theorem for theorem in theorems if theorem is not None]
-        if len(accepted) == len(queries):
-            return theory.conclude_never(queries, norm, center, accepted)
-        return theory.conclude(queries, norm, center, Fraction(0), (), None, NOT_ACCEPTED)
-    point = None
-    if found.x is not None:
-        point = check_point(PointIn(queries[found.query], found.x))
-    reason = OUT_OF_TIME if not found.finished else NOT_ATTAINED
-    radius = found.radius
-    proved: list[tuple[Sequence[Point], Theorem]] = []
-    left = list(found.proofs)
-    for query in queries if radius > 0 else ():
-        if theory.within(query, norm, center, radius) is None:
-            continue
-        proof = left.pop(0)
-        part = theory.within(query, norm, center, radius, proof.directions)
-        theorem = None if part is None else _theorem(part, proof, exact, deadline)
-        if theorem is None:
-            radius, proved, reason = Fraction(0), [], NOT_ACCEPTED
-            break
-        proved.append((proof.directions, theorem))
-    return theory.conclude(queries, norm, center, radius, proved, point, reason)
+@dataclass
+class _Known:
+    """The best lower bound that the checker has confirmed, with its proof."""
+
+    queries: Sequence[Query]
+    norm: Norm
+    center: Point
+    exact: bool
+    deadline: float | None
+    proof: RadiusProof
+    theorems: list[tuple[Sequence[Point], Theorem]] = field(default_factory=list)
+    reason: str = OUT_OF_TIME
+
+    def confirm(self, nothing: Nothing) -> None:
+        """Let the checker look at proofs; what it does not accept in time changes nothing."""
+        left = list(nothing.proofs)
+        proved: list[tuple[Sequence[Point], Theorem]] = []
+        kept: list[Proof | None] = []
+        try:
+            for query in self.queries:
+                part: Query | None = query
+                if nothing.radius is not None:
+                    part = theory.within(query, self.norm, self.center, nothing.radius)
+                if part is None:
+                    kept.append(None)
+                    continue
+                proof = left.pop(0)
+                if nothing.radius is not None:
+                    part = theory.within(query, self.norm, self.center, nothing.radius, proof.directions)
+                    assert part is not None, "directions change no box"
+                blocks = until(self.deadline, map(unpack, proof.blocks))
+                proved.append((proof.directions, check_no_point(NoPoint(part), blocks, self.exact)))
+                kept.append(proof)
+        except Late:
+            self.reason = OUT_OF_TIME
+        except InvalidCertificate:
+            self.reason = NOT_ACCEPTED
+        else:
+            self.proof, self.theorems = RadiusProof(nothing.radius, tuple(kept)), proved
+
+    def conclude(self, best: Best | None) -> Radius:
+        """What that lets be said; the point of the best is evaluated by the checker, too."""
+        if self.proof.radius is None:
+            return theory.conclude_never(self.queries, self.norm, self.center, [t for _, t in self.theorems])
+        point, limit = None, None
+        if best is not None:
+            point, limit = check_point(PointIn(self.queries[best.query], best.x)), best.limit
+        return theory.conclude(self.queries, self.norm, self.center, self.proof.radius, self.theorems, point, limit,
+                               self.reason)
 
 
-def _theorem(query: Query, proof: Proof, exact: bool, deadline: float | None) -> Theorem | None:
-    try:
-        return check_no_point(NoPoint(query), until(deadline, map(unpack, proof.blocks)), exact)
-    except InvalidCertificate:
-        return None
-
-
-def _queries(network: Network, label: int | None, smallest: bool, property: Property | Sequence[Query] | None,
-             domain: Box | None) -> tuple[Query, ...]:
-    if (label is None) == (property is None):
+def _question(network: Network, label: int | None, smallest: bool, property: Property | Sequence[Query] | None,
+              domain: Box | None) -> Question:
+    if property is not None:
+        if label is not None:
+            raise InputError("either a label or a property is needed")
+        if domain is not None or smallest:
+            raise InputError("a box of inputs, or the smallest output, goes with a label: a property states its own "
+                             "inputs")
+        return property
+    if label is None:
         raise InputError("either a label or a property is needed")
-    if property is None:
-        assert label is not None
-        if not 0 <= label < network.outputs:
-            raise InputError(f"the network has {network.outputs} outputs, Y_0 to Y_{network.outputs - 1}: received "
-                             f"label {label}")
-        inputs = Box.whole_space(network.inputs) if domain is None else domain
-        if inputs.dimension != network.inputs:
-            raise InputError(f"the network has {network.inputs} inputs, the box {inputs.dimension} coordinates")
-        return (changes(network, inputs, label, smallest),)
-    if domain is not None or smallest:
-        raise InputError("a box of inputs, or the smallest output, goes with a label: a property states its own inputs")
-    queries = property.queries(network) if isinstance(property, Property) else tuple(property)
+    if not 0 <= label < network.outputs:
+        raise InputError(f"the network has {network.outputs} outputs, Y_0 to Y_{network.outputs - 1}: received "
+                         f"label {label}")
+    inputs = Box.whole_space(network.inputs) if domain is None else domain
+    if inputs.dimension != network.inputs:
+        raise InputError(f"the network has {network.inputs} inputs, the box {inputs.dimension} coordinates")
+    return Change(label, smallest, inputs)
+
+
+def _queries(network: Network, question: Question) -> tuple[Query, ...]:
+    if isinstance(question, Change):
+        return (changes(network, question),)
+    queries = question.queries(network) if isinstance(question, Property) else tuple(question)
     if any(query.network.digest != network.digest for query in queries):
         raise InputError("the queries speak of another network than the one given")
     return queries

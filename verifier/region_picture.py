@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+from verifier.engines.propagate import Cell
 from verifier.engines.region_walk import Domain, RegionWalk
 from verifier.formats.domains import input_rows
 from verifier.formats.errors import InputError
@@ -40,11 +41,19 @@ def draw_regions(network: Network, domain: Domain, path: Path, axes: tuple[int, 
     for cell in walk.cells():
         weight, _ = walk.maps.outputs(cell.signs)
         key: Hashable = {"pattern": cell.signs, "map": walk.maps.key(cell.signs), "gradient": weight}[colour]
-        tiles.append(Tile(Polyhedron.from_points(cell.vertices), key))
+        tiles.append(Tile(_shape(walk, cell), key))
     held = {i: value for i, value in enumerate(_values(network, domain, axes, fixed)) if i not in axes}
     marks = Marks(names={k: f"X_{axis}" for k, axis in enumerate(axes)}, title=caption(len(tiles), colour, held),
                   ball=within if isinstance(within, Ball) else None)
     draw_partition(tiles, path, (0, 1), marks=marks)
+
+
+def _shape(walk: RegionWalk, cell: Cell) -> Polyhedron:
+    if cell.has_vertices:
+        return Polyhedron.from_points(cell.vertices)
+    rows = [walk.chart.over_inputs(row) for row in cell.constraints]
+    return Polyhedron.from_half_spaces(walk.network.inputs, [HalfSpace(tuple(-a for a in normal), constant)
+                                                             for normal, constant in rows])
 
 
 def sliced(network: Network, domain: Domain, axes: tuple[int, int], fixed: Mapping[int, Fraction]

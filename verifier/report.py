@@ -234,11 +234,12 @@ def share_facts(found: InputSet, timeout: float | None, as_json: bool) -> Json:
     return {name: quotient(share) if as_json else format_rational(share)}
 
 
-def reach_text(found: Reach | InputSet, letter: str, facts: Mapping[str, str]) -> str:
+def reach_text(found: Reach | InputSet, letter: str, facts: Mapping[str, str], interrupted: bool = False) -> str:
     """The number of parts (or ``unknown``) on the first line, then the extent of the set."""
+    why = "the work was interrupted" if interrupted else "the time limit was reached"
     count, box = sum(found.dimensions.values()), found.bounding_box
     lines = [str(count) if found.finished else Kind.UNKNOWN.value]
-    lines += [] if found.finished else ["why: the time limit was reached; what follows is of a part of the set"]
+    lines += [] if found.finished else [f"why: {why}; what follows is of a part of the set"]
     lines += [f"cells: {found.cells:,}", f"parts: {count:,}"]
     if box is None:
         lines.append("dimension: none, the set is empty")

@@ -43,7 +43,9 @@ def scope_json(proved: ProvedCells | ProvedRanges, network: Network) -> dict[str
 def domain_text(pieces: Sequence[Domain]) -> str:
     """The union of the pieces, on one line."""
     text = " or ".join(map(_piece, pieces))
-    return text if len(text) <= LONGEST else f"{len(pieces):,} pieces, SHA-256 {_digest(list(map(piece_json, pieces)))}"
+    if len(text) <= LONGEST:
+        return text
+    return f"{len(pieces):,} pieces, SHA-256 {digest_of(list(map(piece_json, pieces)))}"
 
 
 def _piece(piece: Domain) -> str:
@@ -57,7 +59,7 @@ def _piece(piece: Domain) -> str:
         kind = ""
     if len(short) <= LONGEST:
         return kind + short
-    return f"{kind}{long}, SHA-256 {_digest(piece_json(piece))}"
+    return f"{kind}{long}, SHA-256 {digest_of(piece_json(piece))}"
 
 
 def _bounds(piece: Polytope) -> list[str]:
@@ -76,5 +78,6 @@ def _row(normal: Sequence[Fraction], offset: Fraction) -> str:
     return f"{terms or '0'} <= {quotient(offset)}"
 
 
-def _digest(data: Any) -> str:
+def digest_of(data: Any) -> str:
+    """The SHA-256 of the text of a part of a header."""
     return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -24,7 +24,7 @@ from verifier.kernel.polyhedron import HalfSpace
 from verifier.plot import Marks, Tile, draw_partition, draw_set
 from verifier.region_picture import caption, cell_key, fixed_pieces
 from verifier.sets import Domain, Reach, pieces_of, reach
-from verifier.time_limits import Late, in_time
+from verifier.time_limits import Late, in_time, until
 
 if TYPE_CHECKING:
     from verifier.properties.safety import Witness
@@ -100,7 +100,10 @@ def draw_inputs(scene: Scene, found: Reach, path: Path, fixed: Mapping[int, Frac
         if point is not None and any(point[i] != value for i, value in fixed.items()):
             point = None
     key = cell_key(pieces, scene.layers, colour)
-    tiles = [Tile(cell.region, key(cell.pattern)) for cell in found.sources]
+    try:
+        tiles = [Tile(cell.region, key(cell.pattern)) for cell in until(deadline, found.sources)]
+    except Late:
+        return False
     ends = [{(piece.domain.lower[i], piece.domain.upper[i]) for piece in pieces} for i in range(plain.inputs)]
     held = {i: low for i, ((low, high), *others) in enumerate(ends)
             if i not in scene.axes and low is not None and low == high and not others}

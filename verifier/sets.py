@@ -46,7 +46,7 @@ from verifier.properties.output_range import (
     conclude_unbounded,
 )
 from verifier.solvers.child import time_limit
-from verifier.time_limits import Late, in_time, until
+from verifier.time_limits import Interrupted, Late, in_time, until
 
 if TYPE_CHECKING:
     from verifier.engines.images import Images, Mapped
@@ -56,6 +56,7 @@ __all__ = ["Domain", "Reach", "output_range", "reach"]
 
 ENGINES = ("auto", "branch", "propagate", "milp")
 OUT_OF_TIME = "the time limit was reached"
+INTERRUPTED = "the work was interrupted"
 NOT_ACCEPTED = "the search's proof was not accepted by the check"
 Domain = Box | Property | Sequence[Query]
 """A box, the input constraints of a property, or queries whose points are the domain: one disjunct of weak half-spaces
@@ -77,7 +78,7 @@ class Reach:
 
     @cached_property
     def union(self) -> UnionOfPolyhedra:
-        """The set, exactly; without merging it is computed when it is asked for."""
+        """The set, exactly; without merging each part is computed when something is asked of it."""
         return self.sources.union() if self.united is None else self.united
 
     @property
@@ -136,7 +137,7 @@ def reach(network: LoadedNetwork | Network, domain: Domain, *, layers: int | Non
     seconds.  ``executor`` may run parts of the work elsewhere; the result does not depend on it.  ``progress`` is told
     the number of cells now and then.  ``certificate`` receives the proof that the cells are all cells, if they are and
     there is time for it; it takes memory for all of them.  Raises InputError when network, domain and ``layers`` do
-    not fit.
+    not fit; an interrupt raises :class:`~verifier.time_limits.Interrupted` with the part of the set that was found.
     """
     from verifier.engines.cell_units import Harvest  # noqa: PLC0415
     from verifier.engines.images import Images  # noqa: PLC0415
@@ -158,6 +159,8 @@ def reach(network: LoadedNetwork | Network, domain: Domain, *, layers: int | Non
         except EmptyDomainError:
             regions.append((piece, None))
             continue
+        except KeyboardInterrupt:
+            raise Interrupted(Reach(found, False)) from None
         regions.append((piece, region))
         finished = finished and harvest.finished
     certified = False
@@ -218,7 +221,7 @@ def output_range(network: LoadedNetwork | Network, domain: Domain,
     decided.
 
     Raises InputError when network, domain and objectives do not fit, for an unknown engine, and for *propagate* on an
-    unbounded domain.
+    unbounded domain.  An interrupt raises :class:`~verifier.time_limits.Interrupted` with the ends that are decided.
     """
     if engine not in ENGINES:
         raise InputError(f"engine {engine!r} is not available for this question: choose from {', '.join(ENGINES)}")
@@ -235,17 +238,26 @@ def output_range(network: LoadedNetwork | Network, domain: Domain,
     elif engine == "milp":
         starts = _proposed_starts(domains, directions, solver, deadline, progress)
     found: list[EndProof] = []
-    for number, (expression, sign) in enumerate(ends):
-        if progress is not None:
-            progress(number / len(ends), f"{'maximum' if sign > 0 else 'minimum'} of {expression.text}")
-        task = _Task(domains, directions[number], sign * expression.constant, starts.get(number, {}), seed, deadline,
-                     exact, compiled, executor)
-        found.append(task.solve())
-    ranges = tuple(Range(expression.text, found[2 * i].end.negated(), found[2 * i + 1].end)
-                   for i, expression in enumerate(expressions))
+    try:
+        for number, (expression, sign) in enumerate(ends):
+            if progress is not None:
+                progress(number / len(ends), f"{'maximum' if sign > 0 else 'minimum'} of {expression.text}")
+            task = _Task(domains, directions[number], sign * expression.constant, starts.get(number, {}), seed,
+                         deadline, exact, compiled, executor)
+            found.append(task.solve())
+    except KeyboardInterrupt:
+        unknown = [EndProof(Extremum(Kind.UNKNOWN, reason=INTERRUPTED))] * (len(ends) - len(found))
+        raise Interrupted(_ranges(expressions, [*found, *unknown])) from None
+    ranges = _ranges(expressions, found)
     if certificate is not None and all(r.is_decided for r in ranges):
         write_ranges(certificate, network, domain, domains, expressions, found, {"engine": engine, "seed": seed})
     return ranges
+
+
+def _ranges(expressions: Sequence[LinearExpression], found: Sequence[EndProof]) -> tuple[Range, ...]:
+    """``found`` are the minimum (as the maximum of the negated expression) and the maximum of each."""
+    return tuple(Range(expression.text, found[2 * i].end.negated(), found[2 * i + 1].end)
+                 for i, expression in enumerate(expressions))
 
 
 @dataclass(frozen=True)

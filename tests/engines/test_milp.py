@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import os
 import random
+import re
 import signal
+import subprocess
 import time
 import warnings
 from dataclasses import replace
@@ -21,6 +23,7 @@ from tests.engines.test_propagate import cube, modular
 from tests.strategies import network_of, random_box, random_network, random_query, random_touching
 from verifier.api import verify
 from verifier.engines import milp
+from verifier.engines.exact_leaf import pattern_at
 from verifier.engines.milp import Milp, MilpSolver, decide
 from verifier.engines.milp_model import encode, homogenised, propagated, tightened, unit_box
 from verifier.engines.milp_patterns import enumerate_patterns
@@ -65,7 +68,7 @@ def test_points_are_found_where_brute_force_finds_them(solve, seeds):
         assert point is None or query.satisfied_disjunct(point) is not None
 
 
-@pytest.mark.parametrize(("solve", "seeds"), [(highs, range(7)), (cbc, range(7, 9))])
+@pytest.mark.parametrize(("solve", "seeds"), [(None, range(6)), (highs, range(3, 6)), (cbc, range(7, 9))])
 def test_patterns_are_those_of_the_cells(solve, seeds):
     for seed in seeds:
         rng = random.Random(seed)
@@ -78,10 +81,40 @@ def test_patterns_are_those_of_the_cells(solve, seeds):
         assert len(found.patterns) == len(expected)
 
 
-def test_a_unit_that_is_zero_on_a_cell_is_inactive_there():
+@pytest.mark.parametrize("solve", [None, highs])
+def test_a_unit_that_is_zero_on_a_cell_is_inactive_there(solve):
     twice = Network((Layer.relu(Matrix.identity(1), Matrix.zeros(1, 1)),) * 2)
-    found = enumerate_patterns(twice, cube(1), (), highs)
+    found = enumerate_patterns(twice, cube(1), (), solve)
     assert set(found.patterns) == {((True,), (True,)), ((False,), (False,))}
+
+
+def test_every_missing_branch_is_refuted():
+    """What is refuted and what is found are the two sides of every unit that bounds leave open, and is not constant."""
+    network, box = modular((2, 7, 6, 1), 5), cube(2)
+    found = enumerate_patterns(network, box)
+    assert set(found.patterns) == {cell.pattern for cell in cells(network, box)}
+    bounds = propagated(network, box)
+    open_units = np.concatenate([(low < 0) & (high > 0) for low, high in zip(bounds.lower, bounds.upper, strict=True)])
+    signs = [sum(p, ()) for p in found.patterns]
+    beginnings = [{s[:n] for s in signs} for n in range(len(open_units) + 1)]
+    assert len(beginnings[0]) == 1
+    missing = sum(2 * len(beginnings[n]) - len(beginnings[n + 1]) for n in range(len(open_units)) if open_units[n])
+    assert 0 < found.refuted < missing
+    assert found.refuted + found.again <= missing  # units that are constant on a cell need no refutation
+
+
+def test_patterns_in_a_polytope_and_in_all_of_space():
+    network = modular((2, 5, 4, 1), 3)
+    row = HalfSpace((F(1), F(1)), F(1, 2))
+    for box, rows in ((cube(2), (row,)), (Box.whole_space(2), ()), (Box.whole_space(2), (row,))):
+        found = enumerate_patterns(network, box, rows)
+        assert found.finished
+        assert set(found.patterns) == {cell.pattern for cell in cells(network, box, rows)}
+
+
+def test_an_enumeration_stops_at_its_deadline():
+    found = enumerate_patterns(modular((2, 7, 6, 1), 5), cube(2), deadline=time.time())
+    assert not found.finished
 
 
 @pytest.mark.parametrize("solver", ["highs", "cbc"])
@@ -221,29 +254,76 @@ def test_a_lying_solver_never_changes_a_range_or_adds_a_pattern(liar, monkeypatc
     network, box = modular((2, 4, 3, 1), 7), cube(2)
     (told,) = output_range(network, box, engine="milp")
     assert (told.minimum.value, told.maximum.value) == reference.output_range(network, box, [F(1)])
-    found = enumerate_patterns(network, box, (), liar, most=40)
-    assert set(found.patterns) <= {cell.pattern for cell in cells(network, box)}
+    found = enumerate_patterns(network, box, (), liar)
+    assert found.finished
+    assert set(found.patterns) == {cell.pattern for cell in cells(network, box)}
+    proposes = liar in (_says_optimal_zeros, _noise)
+    assert (found.missed > 0, found.dropped > 0) == (not proposes, proposes)
 
 
-@pytest.mark.parametrize("options", [[], ["preprocess off"]])
-def test_wrong_optima_of_a_real_solver(options, monkeypatch):
-    """CBC 2.10.3 claims optima: with its preprocessing 109.6, outside the box, where -3.82 is right; without it 13.75
-    where 4.5 is."""
+def asked(program, *options):
+    """What CBC says with other options than ours."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        problem = pulp.express(program)
+        problem.solve(pulp_library.PULP_CBC_CMD(msg=False, options=list(options)))
+    return pulp.read_solution(problem, program)
+
+
+def test_a_wrong_optimum_of_a_real_solver(monkeypatch):
+    """CBC 2.10.3 with its preprocessing prints "postprocessed model is infeasible", and then "optimal" of 109.6, which
+    is outside the box; 3.82 is right.  Without it CBC is right."""
     class Stand(MilpSolver):
         def __call__(self, program, seconds):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                problem = pulp.express(program)
-                problem.solve(pulp_library.PULP_CBC_CMD(msg=False, options=options))
-            return pulp.read_solution(problem, program)
+            return asked(program)
 
     monkeypatch.setattr(milp, "MilpSolver", Stand)
-    for network, box, expected in ((network_of(89)[0], network_of(89)[1].domain, F(191, 50)),
-                                   (modular((2, 6, 5, 1), 5), cube(2), F(-9, 2))):
-        (told,) = output_range(network, box, ["Y_0"], engine="milp")
-        assert told.maximum.value == expected
-        objective = (F(0), F(0), F(1), *([F(0)] * (network.outputs - 1)))
-        assert network.evaluate(Milp(network, box, cbc).best((), objective))[0] == expected
+    network, query = network_of(89)
+    (told,) = output_range(network, query.domain, ["Y_0"], engine="milp")
+    assert told.maximum.value == F(191, 50)
+    objective = (*([F(0)] * network.inputs), F(1), *([F(0)] * (network.outputs - 1)))
+    model = Milp(network, query.domain, cbc)
+    assert network.evaluate(model.best((), objective))[0] == F(191, 50)
+    claim = asked(model.optimum((), objective))
+    assert claim.status is MixedStatus.OPTIMAL
+    assert model.optimum((), objective).violation(claim.point) > 0.1
+
+
+def test_bounds_that_only_rounding_keeps_from_zero_make_no_binary():
+    """With coefficients of 1e-14 and 1e-61 in the model CBC claimed optima that are none."""
+    network = modular((2, 6, 5, 1), 5)
+    bounds = propagated(network, cube(2))
+    sides = np.concatenate([np.minimum(-low, high) for low, high in zip(bounds.lower, bounds.upper, strict=True)])
+    assert ((sides > 0) & (sides < 1e-9)).any()
+    model = Milp(network, cube(2), highs)
+    program = model.optimum((), (F(0), F(0), F(1)))
+    assert min(abs(c) for row in program.rows for c in row.coefficients.values()) > 0.1
+    for options in ((), ("preprocess off",), ("preprocess off", "cuts off")):
+        assert asked(program, *options).objective == pytest.approx(4.5)
+
+
+def test_a_large_model_starts_where_local_search_ends(monkeypatch):
+    network, box = modular((3, 18, 18, 1), 7), cube(3)
+    objective = (F(0),) * 3 + (F(1),)
+    seen = []
+
+    def silent(program, seconds):
+        seen.append((program, seconds))
+        return solve_mixed(program, Limits(1.0, 1))
+
+    model = Milp(network, box, silent, tighten=False)
+    x = model.best((), objective)
+    ((program, seconds),) = seen
+    assert seconds == milp.IMPROVEMENT
+    assert program.violation(np.array(program.start)) < 1e-9
+    assert network.evaluate(x)[0] >= F(-sum(c * program.start[v] for v, c in program.cost.items())) - F(1, 10**6)
+    assert solve_mixed(replace(program, start=()), Limits(1.0, 1)).objective >= solve_mixed(
+        program, Limits(1.0, 1)).objective - 1e-9
+    other = [F(1, 3), F(-1, 7), F(1)]
+    point = np.array(model.encoding.point(other))
+    assert model.encoding.program.violation(point) < 1e-9
+    assert [a.tolist() for a in model.encoding.pattern(point)][:2] == [
+        a.tolist() for a in pattern_at(network, other)][:2]
 
 
 def test_an_undecided_question_says_why():
@@ -270,14 +350,15 @@ def test_verify_with_a_solver(solver):
     assert verify(ABSOLUTE, [strict], engine="milp", solver=solver, certificate=io.BytesIO()).outcome is Outcome.HOLDS
 
 
-def test_solvers_that_are_not_there():
-    missing = next(name for name in pulp.SOLVERS if name not in pulp.installed())
-    for name, word in ((missing, "not installed"), ("abacus", "unknown")):
+def test_solvers_that_are_not_there(monkeypatch):
+    monkeypatch.setitem(pulp._PULP_NAMES, "scip", ("SCIP_CMD",))
+    monkeypatch.setenv("PATH", "")
+    for name, word in (("scip", "not installed"), ("abacus", "unknown")):
         with pytest.raises(InputError, match=word):
             verify(ABSOLUTE, [], engine="milp", solver=name)
         with pytest.raises(InputError, match=word):
             output_range(ABSOLUTE, cube(1), engine="milp", solver=name)
-    assert pulp.solve(encode(ABSOLUTE, cube(1), propagated(ABSOLUTE, cube(1))).program, missing,
+    assert pulp.solve(encode(ABSOLUTE, cube(1), propagated(ABSOLUTE, cube(1))).program, "scip",
                       Limits()).status is MixedStatus.FAILED
 
 
@@ -320,27 +401,53 @@ def test_a_solver_that_dies_is_a_failed_solution(monkeypatch):
 # --- models as files, and PuLP's statuses ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("suffix", pulp.SUFFIXES)
-def test_a_written_model_has_the_same_optimum_elsewhere(tmp_path, suffix):
-    """Input 1 moves nothing: a variable without a row must be in the file all the same."""
-    network = modular((2, 6, 5, 1), 5)
-    wide = Network((Layer.affine(Matrix.from_rationals([[1, 0, 0], [0, 0, 1]]), Matrix.zeros(2, 1)), *network.layers))
-    encoding = encode(wide, cube(3), propagated(wide, cube(3)), "network")
-    program = encoding.program.with_cost({encoding.outputs[0]: -1.0})
-    path = tmp_path / f"model{suffix}"
-    pulp.write(program, path)
-    text = path.read_text()
-    assert all(name in text for name in ("X_0", "X_1", "X_2", "Y_0", "active_2_0", "below_z_2_0"))
+def by_highs(path):
+    """The optimum of a file, by HiGHS' own reader."""
     reader = highspy.Highs()
     reader.setOptionValue("output_flag", False)
     assert reader.readModel(str(path)) != highspy.HighsStatus.kError
     reader.run()
-    expected = float(reference.output_range(network, cube(2), [F(1)])[1])
-    assert -reader.getObjectiveValue() == pytest.approx(expected, rel=1e-6)
-    if suffix == ".mps":
-        _, problem = pulp_library.LpProblem.fromMPS(str(path))
-        problem.solve(pulp._solver("cbc", Limits()))
-        assert -problem.objective.value() == pytest.approx(expected, rel=1e-6)
+    assert reader.getModelStatus() == highspy.HighsModelStatus.kOptimal
+    return reader.getObjectiveValue()
+
+
+def by_cbc(path):
+    """The optimum of a file, by CBC's own reader."""
+    command = [pulp._solver("cbc", Limits()).path, str(path), "-preprocess", "off", "-solve"]
+    output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert "Optimal solution found" in output
+    return float(re.search(r"Objective value: +(\S+)", output)[1])
+
+
+def questions():
+    """Programs of a network with an input that moves nothing (a variable without a row must be in the file all the
+    same), of a pair of networks, and of a homogenised one; and their optima."""
+    network = modular((2, 6, 5, 1), 5)
+    wide = Network((Layer.affine(Matrix.from_rationals([[1, 0, 0], [0, 0, 1]]), Matrix.zeros(2, 1)), *network.layers))
+    yield Milp(wide, cube(3), highs).optimum((), (F(0),) * 3 + (F(1),)), -reference.output_range(
+        network, cube(2), [F(1)])[1]
+    one, other = (modular((2, 4, 1), seed) for seed in (3, 5))
+    both = pair(one, other)
+    yield Milp(both, cube(4), highs).optimum((), (*(F(0),) * 4, F(1), F(-1))), -(
+        reference.output_range(one, cube(2), [F(1)])[1] - reference.output_range(other, cube(2), [F(1)])[0])
+    ray = Milp(ABSOLUTE, Box.whole_space(1), highs)
+    assert ray.homogeneous
+    # |X| - 3s >= 3t, t <= s: at X = 1, s = 1/6
+    yield ray.program((HalfSpace((F(0), F(-1)), F(-3), strict=True),)), F(-1, 6)
+
+
+@pytest.mark.parametrize("suffix", pulp.SUFFIXES)
+@pytest.mark.parametrize("number", range(3))
+def test_a_written_model_has_the_same_optimum_elsewhere(tmp_path, suffix, number):
+    program, expected = list(questions())[number]
+    path = tmp_path / f"model{suffix}"
+    pulp.write(program, path)
+    text = path.read_text()
+    assert all(v.name in text for v in program.variables)
+    assert all(row.name in text for row in program.rows)
+    for read in (by_highs, by_cbc):
+        assert read(path) == pytest.approx(float(expected), rel=1e-6)
+    assert solve_mixed(program, Limits(10)).objective == pytest.approx(float(expected), rel=1e-6)
 
 
 def test_no_other_format_is_written(tmp_path):
@@ -365,7 +472,7 @@ def test_a_point_at_a_time_limit_is_no_optimum():
         assert (solution.bound > -INFINITY) == (expected is MixedStatus.OPTIMAL)
 
 
-@pytest.mark.parametrize("name", ["highs", "cbc"])
+@pytest.mark.parametrize("name", pulp.installed())
 def test_statuses_of_the_solvers(name):
     encoding = encode(ABSOLUTE, cube(1), propagated(ABSOLUTE, cube(1)))
     y = encoding.outputs[0]

@@ -6,12 +6,15 @@ import random
 from fractions import Fraction
 from fractions import Fraction as F
 
+import numpy as np
 import pytest
 
 from tests import reference
 from tests.engines.test_propagate import TABLE, cube, modular
 from tests.strategies import random_box, random_network
 from verifier.engines import optimum
+from verifier.engines.attack import climb
+from verifier.kernel.bounds import FloatBounds
 from verifier.kernel.certificate import unpack
 from verifier.kernel.checker import NoPoint, check_no_point
 from verifier.kernel.network import Layer, Network
@@ -140,3 +143,19 @@ def test_bounds_beyond_floats(lower: Fraction, upper: Fraction) -> None:
     (found,) = output_range(ABSOLUTE, Box((lower,), (upper,)))
     assert found.maximum.value == upper
     assert found.minimum.value == max(lower, F(0))
+
+
+def test_climbs_gain_on_the_points_that_they_begin_at():
+    """Without a value that is enough they go on as long as something is gained."""
+    network, box = modular((3, 12, 12, 1), 5), cube(3)
+    objective = (F(0), F(0), F(0), F(1))
+    bounds = FloatBounds(better_than(Query(network, box, ((),)), objective, F(0)))
+    lo, hi = box.outward_floats()
+    gained = 0
+    for start in lo + (hi - lo) * np.random.default_rng(1).random((8, 3)):
+        x, value = climb(bounds, start, lo, hi, enough=-np.inf)
+        before, after = (-float(network.evaluate([F(v) for v in point.tolist()])[0]) for point in (start, x))
+        assert after == pytest.approx(value)
+        assert after <= before
+        gained += after < before
+    assert gained >= 6

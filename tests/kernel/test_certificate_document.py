@@ -14,7 +14,7 @@ import pytest
 
 import verifier
 from verifier.formats.onnx import LoadedNetwork, read_network
-from verifier.formats.vnnlib import Property, parse_property
+from verifier.formats.vnnlib import Property, parse_property, read_property
 from verifier.kernel import certificate as format_
 from verifier.kernel.branches import split
 from verifier.kernel.certificate import (
@@ -28,6 +28,7 @@ from verifier.kernel.certificate import (
 )
 from verifier.kernel.checker import ProofMachine
 from verifier.properties.safety import Outcome
+from verifier.radius_certificates import ProvedRadius
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "verifier" / "kernel" / "CERTIFICATE.md").read_text()
@@ -170,3 +171,30 @@ def test_children_are_pushed_as_the_page_says(subject: tuple[LoadedNetwork, Prop
     assert (two.lo[:, 0].tolist(), two.hi[:, 0].tolist()) == ([-1, 0], [0, 2])
     four = split(two, np.array([True, True]), integers(0, 0), np.array([-0.5, 1.0]))
     assert four.lo[:, 0].tolist() == [-1, 0, -0.5, 1]
+
+
+def radius_example() -> tuple[LoadedNetwork, Property]:
+    folder = ROOT / "models"
+    return read_network(folder / "absolute.onnx"), read_property(folder / "absolute_positive.vnnlib")
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_the_example_of_a_radius_is_accepted(exact: bool) -> None:
+    (leaf,) = re.findall(r"the one leaf `0 0\|1 1\|1:1`", PAGE)
+    assert leaf
+    block = Block(1, (stated(2), stated(0)), NO_REFUTATIONS, (ExactLeaf(0, 0, (ONE, ONE), ((1, ONE),)),),
+                  np.zeros(0, dtype=bool), integers(), np.zeros(0))
+    proved = verifier.check(written(json.loads(fence("json radius")), (block,)), *radius_example(), exact=exact)
+    assert isinstance(proved, ProvedRadius)
+    assert proved.radius.lower == proved.radius.upper == Fraction(1, 3)
+
+
+def test_the_header_of_a_radius_is_that_of_the_search() -> None:
+    stream = io.BytesIO()
+    network, prop = radius_example()
+    verifier.robustness_radius(network, [Fraction(-1, 3)], property=prop, norm="1", certificate=stream)
+    stream.seek(0)
+    found, shown = CertificateReader(stream).header, json.loads(fence("json radius"))
+    for free in ("tool", "options"):
+        del found[free], shown[free]
+    assert found == shown

@@ -122,7 +122,8 @@ def climb(bounds: FloatBounds, x: FloatArray, lo: FloatArray, hi: FloatArray,
     """Successive linear programs from ``x``: minimise the worst row of the network's linear piece at the current point,
     within a trust region that shrinks when the piece was left and nothing was gained.  Returns the last point and its
     worst row value, at most ``enough`` if that was reached.  A climb ends when even the piece promises little of what
-    is missing: most climbs of a property that holds end after one program.
+    is missing: most climbs of a property that holds end after one program.  With ``enough`` minus infinity a climb
+    goes on as long as something is gained.
 
     Rows that pull in different directions, where sign descent zigzags, are balanced exactly by one program.
     """
@@ -145,7 +146,8 @@ def climb(bounds: FloatBounds, x: FloatArray, lo: FloatArray, hi: FloatArray,
             break
         if answer.status is not FloatStatus.OPTIMAL or answer.primal.shape != (size + 1,):
             break
-        if value - answer.primal[size] < PROMISE * (value - enough):
+        promised, missing = value - answer.primal[size], value - enough if np.isfinite(enough) else 0.0
+        if promised <= 0 or promised < PROMISE * missing:
             break
         moved = np.clip(x + answer.primal[:size], lo, hi)
         new_value, new_disjunct, new_normals = _linearised(bounds, moved)

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
+from functools import cached_property
 from typing import overload
 
 import numpy as np
@@ -22,12 +23,28 @@ from flint import fmpz_mat
 from verifier.engines.cell_units import prepared
 from verifier.engines.propagate import Region, Representation
 from verifier.engines.reach import MappedBatch, MappedCell
-from verifier.engines.shared_vertices import Attained, SharedVertices
+from verifier.engines.shared_vertices import SharedVertices
 from verifier.engines.star_cells import StarCell
+from verifier.geometry.homogeneous import Generators
+from verifier.geometry.polytope import Polyhedron
 from verifier.geometry.union import UnionOfPolyhedra
 from verifier.kernel.polyhedron import Box
 
 Mapped = MappedCell | StarCell
+
+class LazyImage(Polyhedron):
+    """The image of one of the cells, by their number."""
+
+    source: tuple[Images, int]
+
+    def __init__(self, images: Images, index: int) -> None:
+        self.__dict__.update(ambient_dimension=images.dimension, source=(images, index))  # frozen, as all polyhedra
+
+    @cached_property
+    def given_generators(self) -> Generators | None:
+        """The vertices of the cell, mapped."""
+        images, index = self.source
+        return images[index].image.given_generators
 
 
 class Images(Sequence[Mapped]):
@@ -69,26 +86,17 @@ class Images(Sequence[Mapped]):
             return found
         assert shared is not None
         c = number - (self._ends[chunk - 1] if chunk else 0)
-        return self._made(found, shared, c, shared.of(found.cells, c))
+        return self._made(found, shared, c)
 
-    def __iter__(self) -> Iterator[Mapped]:
-        for found, shared in self._chunks:
-            if not isinstance(found, MappedBatch):
-                yield found
-                continue
-            assert shared is not None
-            for c, vertices in enumerate(shared.of_all(found.cells)):
-                yield self._made(found, shared, c, vertices)
-
-    def _made(self, found: MappedBatch, shared: SharedVertices, c: int, vertices: tuple[Attained, ...]) -> MappedCell:
+    def _made(self, found: MappedBatch, shared: SharedVertices, c: int) -> MappedCell:
         propagation = shared.propagation
         injective = bool(found.full[c]) and propagation.chart.dimension <= self.dimension
-        return MappedCell(found.cells.signs[c].tobytes() + propagation.trailing, vertices, minimal=True,
-                          injective=injective)
+        return MappedCell(found.cells.signs[c].tobytes() + propagation.trailing, shared.of(found.cells, c),
+                          minimal=True, injective=injective)
 
     def union(self) -> UnionOfPolyhedra:
-        """The set, part i the image of cell i."""
-        return UnionOfPolyhedra(self.dimension, tuple(cell.image for cell in self))
+        """The set, part i the image of cell i, which is computed when something is asked of it."""
+        return UnionOfPolyhedra(self.dimension, tuple(LazyImage(self, i) for i in range(len(self))))
 
     def dimensions(self) -> Counter[int]:
         """How many images have which dimension."""

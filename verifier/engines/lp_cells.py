@@ -1,4 +1,4 @@
-r"""Cells by rows and exact linear programs: for more inputs than vertices allow, and for unbounded domains.
+r"""Cells by rows and exact linear programs: what :mod:`verifier.engines.lp_walk` does where floats do not decide.
 
 Theory.  A cell is a list of rows ``g . u + t > 0`` that some known point, its *witness*, satisfies strictly.  A
 function f that is not identically zero splits it exactly when both ``f > 0`` and ``f < 0`` have points among the

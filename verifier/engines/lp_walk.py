@@ -1,11 +1,11 @@
 """A walk over the cells by rows: the compiled loop, and the exact answers it asks for.
 
+The domain is the polyhedron of a chart, bounded or not, or the unit ball of one.
+
 :mod:`verifier.geometry.programs_compiled` decides with floats whose errors are bounded.  Where it stops and asks, the
 basis of the vertex at which it stopped is solved exactly: in a tie it usually proves the sign.  Otherwise the cell is
 put in exact form and :mod:`verifier.engines.lp_cells` finds its parts.  The loop goes on with every part for which a
 float point is proved to be inside; a part too thin for that is walked exactly here.
-
-Unbounded domains are walked exactly: only a box absorbs what rounded multipliers leave over.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ import numpy as np
 
 from verifier.engines.lp_cells import ExactWalk, LpCell, interior_point, is_combination, parts, root
 from verifier.geometry import programs_compiled as compiled
+from verifier.geometry.ball import point_in_unit_ball
 from verifier.geometry.chart import Homogeneous, Row, integral
-from verifier.geometry.filtered_network import Indices
+from verifier.geometry.filtered_network import HUGE, Indices
 from verifier.geometry.traversal import Space, Statistics
 from verifier.kernel.domain import value
+from verifier.kernel.polyhedron import Box
 from verifier.kernel.rational import FloatArray
 
 BUDGET = 30_000_000  # of one compiled call: some hundredths of a second
@@ -44,17 +46,21 @@ class OpenRows:
 class LpWalk:
     """A walk over the subtrees of the open cells given, or of the whole domain; run it to the end or in slices."""
 
-    def __init__(self, space: Space, collect: bool, start: Sequence[OpenRows] | None = None) -> None:
+    def __init__(self, space: Space, collect: bool, start: Sequence[OpenRows] | None = None, *,
+                 ball: bool = False) -> None:
+        """``ball``: only the open unit ball of the chart, which is bounded then, counts."""
         self.space = space
+        self.ball = ball
         self.collect = collect
         self.cells = 0
         self.settled = True
         self.statistics = Statistics()
         chart, layers = space.chart, space.layers
         self._box = chart.box
-        self._find = partial(interior_point, box=self._box)
+        self._find = partial(_in_ball if ball else interior_point, box=self._box)
         # the bounds of the box are in the compiled code, not among its rows
-        self._domain = [f for f, row in enumerate(chart.rows) if (sum(map(abs, row[:-1])), row[-1]) != (1, -1)]
+        self._domain = [f for f, row in enumerate(chart.rows) if (sum(map(abs, row[:-1])), row[-1]) != (1, -1)
+                        or not any(a and b for a, b in zip(row, chart.bounded, strict=False))]
         self._units = [(k, i) for k, layer in enumerate(layers) for i in range(layer.units)]
         self._work = self._make_work()
         self._output = compiled.Output(*(np.zeros((OUTPUT_CELLS * collect, size), dtype=kind) for size, kind in (
@@ -64,9 +70,9 @@ class LpWalk:
         if start is None:
             domain = root(chart, self._find)
             compiled.load(space.plan, self._work, np.array(self._domain, dtype=np.int64), 0)
-            inside = self._inside(domain.points[0]) if chart.dimension and layers and all(chart.bounded) else None
+            inside = self._inside(domain.points[0]) if chart.dimension and layers else None
             if inside is None:
-                self._exact = iter(ExactWalk(layers, chart, space.maps, [domain]))
+                self._exact = iter(ExactWalk(layers, chart, space.maps, [domain], self._find))
                 self.settled = False
             else:
                 self._waiting.append(OpenRows(b"", (), inside))
@@ -95,6 +101,7 @@ class LpWalk:
             counters[compiled.WORK] += EXACT_WORK
             if cell is None:
                 self._exact = None
+                self.settled = bool(counters[compiled.ANSWER] == compiled.UNDECIDED)
                 return []
             self.cells += 1
             return [cell] if self.collect else []
@@ -178,13 +185,13 @@ class LpWalk:
         counters[compiled.ANSWER] = (compiled.NEGATIVE_FIRST if len(kept) == 2 else compiled.DROP if not kept
                                      else compiled.ONLY_POSITIVE if kept[0] else compiled.ONLY_NEGATIVE)
         if thin:
-            self._exact = iter(ExactWalk(self.space.layers, self.space.chart, self.space.maps, thin))
+            self._exact = iter(ExactWalk(self.space.layers, self.space.chart, self.space.maps, thin, self._find))
 
     def _minimal_at_vertex(self, row: Row, signs: bytes) -> bool:
         """Whether the loop's last basis proves, exactly, that the function is nonnegative on its cell: ties end so."""
         n = self.space.chart.dimension
         names = self._work.basis.tolist()
-        if compiled.FREE in names or max(names) >= self._work.counters[compiled.FACETS]:
+        if self.ball or {compiled.FREE, compiled.LINE} & {*names} or max(names) >= self._work.counters[compiled.FACETS]:
             return False
         rows = []
         for name in names:
@@ -216,10 +223,14 @@ class LpWalk:
         x = np.array([v / point[-1] for v in point[:-1]])
         count, f = int(work.counters[compiled.FACETS]), int(work.counters[compiled.UNIT])
         values = x @ work.table[:-1, :count] + work.table[-1, :count]
-        proved = bool((np.abs(x) < 1).all()) and bool((values > work.margin[:count]).all())
+        largest = max(1.0, float(np.abs(x).max(initial=0.0)))
+        proved = largest < HUGE and bool((np.abs(x) < work.reach).all())
+        proved = proved and bool((values > work.margin[:count] * largest).all())
+        if self.ball:
+            proved = proved and sum(Fraction(v) ** 2 for v in x.tolist()) < 1
         if row_sign is not None:
             value = float(x @ work.rows[:-1, f] + work.rows[-1, f])
-            proved = proved and (value if row_sign else -value) > work.slack[f]
+            proved = proved and (value if row_sign else -value) > work.slack[f] * largest
         return x if proved else None
 
     # --- arrays ------------------------------------------------------------------------------------------------------
@@ -243,12 +254,28 @@ class LpWalk:
 
         counters = integers(compiled.COUNTERS)
         counters[compiled.ANSWER] = compiled.UNDECIDED
+        bounded = self.space.chart.bounded
+        counters[compiled.DOMAIN] = compiled.BALL if self.ball else compiled.BOX if all(bounded) else compiled.SPACE
+        central = np.zeros(total, dtype=np.uint8)
+        for f, row in enumerate(self.space.chart.rows):
+            central[f] = row[-1] == 0
+        for unit in range(self.space.layers[0].units if self.space.layers else 0):
+            central[int(plan.first[0]) + unit] = self.space.maps.row(0, unit, b"")[-1] == 0
         return compiled.Work(
             plan.rows.copy(), plan.error.copy(), plan.size.copy(), plan.norm.copy(), plan.slack.copy(),
             np.zeros(total, dtype=np.uint8), integers(total), np.zeros(total), np.zeros((n + 1, total)),
             np.zeros(total), np.zeros(total), np.zeros(total), np.zeros(total), np.zeros(total),
             np.zeros(n), np.zeros((n, n)), integers(n), np.zeros(n), np.zeros(n), np.zeros(n + 1), np.zeros(n),
-            integers(total), integers(total), np.zeros((total, n)), np.zeros((2, n)), counters)
+            integers(total), integers(total), np.zeros((total, n)), np.zeros((2, n)),
+            np.where(bounded, 1.0, np.inf).reshape(n), central,
+            integers(len(self.space.layers)), np.zeros(n + 1), np.zeros((n, n)), integers(n + 1),
+            np.zeros(n), np.zeros((n, n)), np.zeros((n, n)), integers(n + 1), np.zeros(n + 1), counters)
+
+
+def _in_ball(rows: tuple[Row, ...], box: Box) -> Homogeneous | None:
+    """A point of the open unit ball where all rows are positive, or None when there is none."""
+    point = interior_point(rows, box)
+    return None if point is None else point_in_unit_ball(rows, point)
 
 
 def _exactly(x: FloatArray) -> Homogeneous:

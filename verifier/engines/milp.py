@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -37,7 +37,7 @@ from verifier.engines.milp_model import (
     tightened,
     unit_box,
 )
-from verifier.engines.optimum import NoMaximum, best_of_piece, better_than
+from verifier.engines.optimum import NoMaximum, best_of_piece, better_than, climbed
 from verifier.engines.subtrees import SearchResult, search
 from verifier.kernel.branches import Mask
 from verifier.kernel.certificate import ExactLeaf
@@ -54,7 +54,8 @@ ROUNDS = 4        # patterns tried of a disjunct that seems to touch
 NEAR = 1e-5       # a claimed margin below which a disjunct seems to touch: effort only
 NODES = 20_000    # of the solver's tree
 SECONDS = 20.0    # for a program when no time limit is given: a solver that is stuck only delays what proves
-TIGHTEN = 30      # binaries above which linear programs narrow the bounds first
+IMPROVEMENT = 5.0  # seconds for what may only improve on a point that local search has found
+TIGHTEN = 30      # binaries above which linear programs narrow the bounds first, and optima begin from local search
 GRACE = 5.0       # seconds after which a solver that overruns its limit is stopped
 Solve = Callable[[MixedProgram, float | None], MixedSolution]
 """Solve a program within some wall seconds (None: no limit)."""
@@ -164,10 +165,10 @@ class Milp:
                     return Finding(None, "the time limit was reached")
                 solution = self.solve(program, None if deadline is None else deadline - time.time())
                 claim = solution.message or solution.status.value
-                if not self._fits(solution, program) or solution.point is None:
+                if not self.fits(solution, program) or solution.point is None:
                     break
                 pattern = self.encoding.pattern(solution.point)
-                for proposed in (self._own(pattern), self._pattern_near(solution.point)):
+                for proposed in (self.own(pattern), self.pattern_near(solution.point)):
                     point = None if proposed is None else self._point_of(disjunct, proposed)
                     if point is not None:
                         return Finding(point, claim)
@@ -178,19 +179,27 @@ class Milp:
         return Finding(None, claim, touching)
 
     def best(self, constraints: tuple[HalfSpace, ...], objective: Point, deadline: float | None = None) -> Point | None:
-        """A point of the domain with a value of the objective that is as large as the solver can make it.
+        """A point of the domain with a value of the objective that is as large as the solver can make it; of a large
+        model in a few seconds, from where local search ends.
 
         On unbounded domains from the best point of a piece to that of a better one (Dinkelbach), until the solver
         finds none; it ends in a piece without a best point if there is one.
         """
         if self.homogeneous:
             return self._climb(constraints, objective, deadline)
-        encoding, program = self.encoding, self.optimum(constraints, objective)
-        solution = self.solve(program, None if deadline is None else max(0.0, deadline - time.time()))
-        if not self._fits(solution, program) or solution.point is None:
-            return None
-        candidates = []
-        for pattern in (encoding.pattern(solution.point), self._pattern_near(solution.point)):
+        encoding, program, candidates = self.encoding, self.optimum(constraints, objective), []
+        if not constraints and len(encoding.binaries) > TIGHTEN:
+            start = climbed(self.network, self.domain, objective, seed=0)
+            program = replace(program, start=encoding.point(start))
+            candidates.append(start)
+        left = IMPROVEMENT if program.start else None
+        if deadline is not None:
+            left = max(0.0, min(deadline - time.time(), left or INFINITY))
+        solution = self.solve(program, left)
+        patterns: list[list[Mask] | None] = []
+        if self.fits(solution, program) and solution.point is not None:
+            patterns = [encoding.pattern(solution.point), self.pattern_near(solution.point)]
+        for pattern in patterns:
             found = None if pattern is None else best_of_piece(self.network, self.domain, constraints, objective,
                                                                pattern)
             if isinstance(found, tuple):
@@ -216,9 +225,9 @@ class Milp:
         program = MixedProgram(encoding.program.name, (*encoding.program.variables, *sizes),
                                (*encoding.program.rows, *rows), {base + k: 1.0 for k in range(count)})
         solution = self.solve(program, None if deadline is None else max(0.0, deadline - time.time()))
-        if not self._fits(solution, program) or solution.point is None:
+        if not self.fits(solution, program) or solution.point is None:
             return []
-        near = self._pattern_near(solution.point)
+        near = self.pattern_near(solution.point)
         return [encoding.pattern(solution.point), *([] if near is None else [near])]
 
     def exclusion(self, pattern: Sequence[Mask], number: int) -> Row:
@@ -246,16 +255,16 @@ class Milp:
             x = self.find(query.disjuncts, deadline).point
         return best
 
-    def _fits(self, solution: MixedSolution, program: MixedProgram) -> bool:
+    def fits(self, solution: MixedSolution, program: MixedProgram) -> bool:
         """Whether a solver returned as many numbers as there are, and numbers."""
         point = solution.point
         return point is not None and point.shape == (len(program.variables),) and bool((abs(point) < INFINITY).all())
 
-    def _own(self, pattern: Sequence[Mask]) -> list[Mask]:
+    def own(self, pattern: Sequence[Mask]) -> list[Mask]:
         """The pattern of the network itself: homogenised, each layer has one unit more."""
         return [a[:-1] for a in pattern] if self.homogeneous else list(pattern)
 
-    def _pattern_near(self, point: FloatArray) -> list[Mask] | None:
+    def pattern_near(self, point: FloatArray) -> list[Mask] | None:
         """The pattern at the solution's inputs, moved into the box."""
         x = [Fraction(float(point[v])) for v in self.encoding.inputs]
         if self.homogeneous:

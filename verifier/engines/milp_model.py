@@ -8,7 +8,9 @@ reversed for s > 1, where act is concave):
 
 With a = 1 the first and the last give ``y = z``, and the second ``z >= 0``; with a = 0 they give ``y = s z`` and
 ``z <= 0``.  What is left over says ``z <= u`` and ``z >= l``, which is true.  At z = 0 both values of a are allowed.
-(Tjeng, Xiao, Tedrake 2019 for s = 0; its relaxation is the triangle.)
+(Tjeng, Xiao, Tedrake 2019 for s = 0; its relaxation is the triangle.)  Where l or u is negligible, as it is when
+a unit that touches 0 was bounded with rounding, the sign counts as decided: coefficients of 1e-14 or 1e-61 are below
+every tolerance, and with them CBC claimed optima that are none.
 
 The bounds are those of the kernel's rigorous propagation (:class:`verifier.kernel.bounds.FloatBounds`), computed by
 the functions that prove stated bounds in certificates.  :func:`tightened` narrows them by linear programs; that costs
@@ -38,6 +40,7 @@ from verifier.solvers.highs import FloatLp, FloatStatus, SolverError, WarmLp
 from verifier.solvers.mixed_integer import Builder, MixedProgram
 
 ZERO, ONE = Fraction(0), Fraction(1)
+NEGLIGIBLE = 2.0**-40  # of 1 and of the unit's larger bound: closer to 0 a bound is rounding, and no solver sees it
 WIDER = 1e-7  # relative widening of a bound by a float linear program: only what is proposed depends on it
 
 
@@ -64,17 +67,39 @@ class UnitBounds:
 class Encoding:
     """A network over its domain as rows of ``program``, which has no objective yet.
 
-    ``inputs`` and ``outputs`` are the numbers of their variables, ``z[k][i]`` the pre-activation of a unit as
-    ``(coefficients, constant)``, ``binaries`` maps flat unit numbers to the variables of undecided units.
+    ``inputs`` are the numbers of the inputs' variables, ``units[k][i]`` those of the outputs of units (``outputs``: of
+    the last layer), ``z[k][i]`` the pre-activation of a unit as ``(coefficients, constant)``, ``binaries`` maps flat
+    unit numbers to the variables of undecided units.
     """
 
     network: Network
     bounds: UnitBounds
     program: MixedProgram
     inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
+    units: tuple[tuple[int, ...], ...]
     z: tuple[tuple[tuple[dict[int, float], float], ...], ...]
     binaries: dict[int, int]
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The numbers of the outputs' variables."""
+        return self.units[-1] if self.units else self.inputs
+
+    def point(self, x: Sequence[Fraction]) -> tuple[float, ...]:
+        """The values of all variables of the program at the input ``x``, about."""
+        values = [0.0] * len(self.program.variables)
+        for variable, v in zip(self.inputs, x, strict=True):
+            values[variable] = float(v)
+        first = 0
+        for layer, own, units in zip(self.network.layers, self.z, self.units, strict=True):
+            for i, (variable, (terms, constant), (slope,)) in enumerate(zip(units, own, layer.slope.rows(),
+                                                                            strict=True)):
+                z = constant + sum(c * values[v] for v, c in terms.items())
+                values[variable] = z if z >= 0 else float(slope) * z
+                if first + i in self.binaries:
+                    values[self.binaries[first + i]] = float(z >= 0)
+            first += layer.units
+        return tuple(values)
 
     def expression(self, coefficients: Sequence[Fraction]) -> dict[int, float]:
         """``coefficients . (x, N(x))`` over the variables."""
@@ -120,7 +145,7 @@ def encode(network: Network, domain: Box, bounds: UnitBounds, name: str = "netwo
     builder = Builder(name)
     lo, hi = domain.outward_floats()
     inputs = tuple(builder.variable(f"X_{i}", float(lo[i]), float(hi[i])) for i in range(network.inputs))
-    previous, binaries, all_z = inputs, {}, []
+    previous, binaries, all_units, all_z = inputs, {}, [], []
     first = 0
     for k, layer in enumerate(network.layers):
         weight, bias, slopes = layer.weight.approximate(), layer.bias.approximate()[:, 0], layer.slopes
@@ -131,7 +156,8 @@ def encode(network: Network, domain: Box, bounds: UnitBounds, name: str = "netwo
         for i, (expression, constant) in enumerate(z):
             low, high, slope = float(bounds.lower[k][i]), float(bounds.upper[k][i]), float(slopes[i])
             at = f"{k + 1}_{i}"
-            factor = 1.0 if not layer.has_phase[i] or low >= 0 else slope if high <= 0 else None
+            least = NEGLIGIBLE * max(1.0, -low, high)
+            factor = 1.0 if not layer.has_phase[i] or low >= -least else slope if high <= least else None
             y = builder.variable(f"Y_{i}" if last else f"unit_{at}")
             outputs.append(y)
             if factor is not None:
@@ -152,8 +178,10 @@ def encode(network: Network, domain: Box, bounds: UnitBounds, name: str = "netwo
                 else:
                     builder.row(f"{what}_{at}", row, upper=side)
         all_z.append(z)
+        all_units.append(tuple(outputs))
         previous, first = tuple(outputs), first + layer.units
-    return Encoding(network, bounds, builder.program({}), inputs, previous, tuple(all_z), binaries)
+    return Encoding(network, bounds, builder.program({}), inputs, tuple(all_units), tuple(all_z),
+                    binaries)
 
 
 def tightened(network: Network, domain: Box, bounds: UnitBounds) -> UnitBounds:

@@ -11,14 +11,19 @@ Method
     (:mod:`verifier.solvers.projection`).  Then branch and bound is asked for a point that is strictly nearer.  In the
     maximum norm its answer is a better point, or the proof.  In the other norms balls are no polyhedra; there the
     question is put for a polyhedron around the ball, and a point found may be too far.  Then its piece is projected,
-    too, and the separating hyperplane becomes one more row, which excludes that piece for good.
+    too, and the separating hyperplane becomes one more row.
 Property
-    Exact; ends, because every round improves the radius to that of another piece, or excludes a piece.
+    Exact.  Ends: let Q be the closed piece, together with the closed disjunct, of a point that branch and bound found,
+    and x its nearest point.  Either Q is nearer than the best.  Then its distance is the radius from now on, and as
+    radii only shrink, no piece is the best twice.  Or it is not.  Then a hyperplane with normal g excludes Q, hence
+    the point, from all later polyhedra.  In the L2 norm ``g = x - c``, and every v in Q has ``g . (v - c) >= |g|^2 >=
+    u_g``; in the others ``g . (v - c) >= |g|* |x - c| >= |g|* r = u_g``.  There are finitely many pieces, and each
+    search ends.
 """
 
 from __future__ import annotations
 
-import time
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -79,183 +84,174 @@ class Proof:
 
 
 @dataclass(frozen=True)
-class NearestPoint:
-    """``x`` is a point of ``queries[query]``.  Nothing is nearer than ``radius``: one proof for each query that has a
-    part there.  ``x`` is farther than ``radius`` where time ran out, or where the nearest point itself is not in a
-    strict set.  ``never``: the proofs are of the whole queries, which have no points; then ``x`` is None."""
+class Nothing:
+    """Nothing is nearer than ``radius``: one proof for each query that has a part there.  Without a radius: the proofs
+    are of the whole queries, which have no points."""
 
-    radius: Fraction
+    radius: Fraction | None
     proofs: tuple[Proof, ...]
-    query: int = 0
-    x: Point | None = None
-    never: bool = False
-    finished: bool = True
 
 
-@dataclass
-class _Best:
-    """The best known: the distance of a piece's closure, and a point of the query, near it or it."""
+@dataclass(frozen=True)
+class Best:
+    """The best known: ``x`` is a point of ``queries[query]``, and ``radius`` its distance, or that of ``limit``, which
+    is nearer and to which points tend on the way from x (strict half-spaces)."""
 
     radius: Fraction
     query: int
     x: Point
+    limit: Point | None = None
+
+
+class OutOfTime(Exception):
+    """The deadline passed."""
 
 
 @dataclass
 class NearestSearch:
-    """One question.  ``options`` are those of :func:`verifier.engines.subtrees.search`; ``propose`` may be asked for a
-    pattern where a near point is: ``propose(query number, disjunct, radius)``."""
+    """One question.  ``confirm`` is told what is proved, every time that it is more.  ``options`` are those of
+    :func:`verifier.engines.subtrees.search`; ``propose`` may be asked for a pattern where a near point is:
+    ``propose(query number, disjunct, radius)``."""
 
     queries: Sequence[Query]
     geometry: Geometry
+    confirm: Callable[[Nothing], None]
     deadline: float | None = None
     options: dict[str, Any] = field(default_factory=dict)
     propose: Callable[[int, int, Fraction], list[list[Mask]]] | None = None
     progress: Callable[[str], None] | None = None
     effort: Effort = field(default_factory=Effort)
+    best: Best | None = None
+    directions: list[list[Point]] = field(init=False)
 
-    def run(self) -> NearestPoint:
-        """See the module."""
+    def __post_init__(self) -> None:
+        self.directions = [[] for _ in self.queries]
+
+    def run(self) -> Best | None:
+        """The best point known.  If there was time, ``confirm`` was told that nothing is nearer, or that there is
+        nothing; a point at distance 0 needs no proof."""
         center = self.geometry.center
         for number, query in enumerate(self.queries):
             if query.satisfied_disjunct(center) is not None:
-                return NearestPoint(Fraction(0), (), number, center)
-        start = self._first_point()
-        if isinstance(start, NearestPoint):
-            return start
-        best, reached = start
-        if self.propose is not None:
-            self._take_proposals(best, self.propose)
-        if self.geometry.kind != "inf":
-            reached = self._squeezed(best, reached)
-        directions: list[list[Point]] = [[] for _ in self.queries]
-        while best.radius > 0:
-            proofs = self._nothing_nearer(best, directions)
-            if proofs is None:
-                continue
-            if not self._out_of_time(proofs):
-                return NearestPoint(best.radius, tuple(p for p in proofs if p is not None), best.query, best.x)
-            return NearestPoint(reached.radius, reached.proofs, best.query, best.x, finished=False)
-        return NearestPoint(Fraction(0), (), best.query, best.x)
+                return Best(Fraction(0), number, center)
+        with contextlib.suppress(OutOfTime):
+            reached = self._find_first()
+            if self.best is not None and self.propose is not None:
+                self._take_proposals(self.propose)
+            if self.best is not None and self.geometry.kind != "inf":
+                self._squeeze(reached)
+            while self.best is not None and self.best.radius > 0:
+                if self._nothing_nearer():
+                    break
+        return self.best
 
-    def _first_point(self) -> tuple[_Best, NearestPoint] | NearestPoint:
-        """A point in a growing box, and what is proved of the boxes before; or the end of it all."""
-        center = self.geometry.center
-        scale = max([Fraction(1, 2**10), *map(abs, center)])
-        squared = self.geometry.kind == "2"
-        width = scale / FIRST_FRACTION
-        reached = NearestPoint(Fraction(0), (), finished=False)
+    def _find_first(self) -> Fraction:
+        """A point in a growing box; returns the radius that was proved before.  Without a point it is the end."""
+        scale = max([Fraction(1, 2**10), *map(abs, self.geometry.center)])
+        width, reached = scale / FIRST_FRACTION, Fraction(0)
         while True:
-            radius = width * width if squared else width
+            radius = width * width if self.geometry.kind == "2" else width
             parts = [self.geometry.part(query, radius, ()) for query in self.queries]
             whole = width > scale * LARGEST_BOX or all(
-                part is None or _same_box(part, query) for part, query in zip(parts, self.queries, strict=True))
-            proofs = []
-            for number, query in enumerate(self.queries):
-                part = query if whole else parts[number]
-                if part is None:
-                    continue
-                found = self._search(part)
-                if found.point is not None:
-                    best = self._improved(number, found.point)
-                    return best, reached
-                if not found.finished:
-                    return reached
-                proofs.append(Proof((), found.blocks))
+                part is None or part.domain == query.domain for part, query in zip(parts, self.queries, strict=True))
+            proofs = self._proofs(self.queries if whole else parts)
+            if proofs is None:
+                return reached
+            self.confirm(Nothing(None if whole else radius, proofs))
             if whole:
-                return NearestPoint(Fraction(0), tuple(proofs), never=True)
-            reached = NearestPoint(radius, tuple(proofs), finished=False)
+                return reached
+            reached = radius
             width *= GROWTH
 
-    def _squeezed(self, best: _Best, reached: NearestPoint) -> NearestPoint:
+    def _squeeze(self, low: Fraction) -> None:
         """A larger radius of which it is proved that nothing is nearer, by cubes around the balls: something to tell
         when time runs out.  Points that turn up on the way are taken."""
-        low, high = reached.radius, best.radius
+        assert self.best is not None
+        high = self.best.radius
         for _ in range(CUBES):
-            middle = (low + min(high, best.radius)) / 2
-            proofs = []
-            for number, query in enumerate(self.queries):
-                part = self.geometry.part(query, middle, ())
-                found = None if part is None else self._search(part)
-                if found is None:
-                    continue
-                if not found.finished:
-                    high = middle
-                    if found.point is None:
-                        return reached
-                    better = self._improved(number, found.point)
-                    if better.radius < best.radius:
-                        best.radius, best.query, best.x = better.radius, better.query, better.x
-                    break
-                proofs.append(Proof((), found.blocks))
+            middle = (low + min(high, self.best.radius)) / 2
+            if middle <= 0:
+                return
+            proofs = self._proofs([self.geometry.part(query, middle, ()) for query in self.queries])
+            if proofs is None:
+                high = middle
             else:
-                low, reached = middle, NearestPoint(middle, tuple(proofs), finished=False)
-        return reached
+                self.confirm(Nothing(middle, proofs))
+                low = middle
 
-    def _nothing_nearer(self, best: _Best, directions: list[list[Point]]) -> list[Proof | None] | None:
-        """Proofs for all queries (None last: time ran out), or None when the best changed or a direction was added."""
-        proofs: list[Proof | None] = []
-        for number, query in enumerate(self.queries):
-            part = self.geometry.part(query, best.radius, directions[number])
+    def _proofs(self, parts: Sequence[Query | None]) -> tuple[Proof, ...] | None:
+        """Proofs that these parts of the queries, without directions, have no points; None when one has, which is
+        taken."""
+        proofs = []
+        for number, part in enumerate(parts):
+            if part is not None:
+                found = self._search(part)
+                if found.point is not None:
+                    self._take(number, found.point)
+                    return None
+                proofs.append(Proof((), found.blocks))
+        return tuple(proofs)
+
+    def _nothing_nearer(self) -> bool:
+        """Whether nothing is nearer than the best, with proof; if not, a point was found and taken."""
+        assert self.best is not None
+        proofs = []
+        for number in range(len(self.queries)):
+            part = self._part(number)
             if part is None:
                 continue
-            while True:
-                found = self._search(part, few_units=FEW_UNITS if self.geometry.kind == "inf" else TOUCHING_UNITS)
-                if found.point is None:
-                    break
-                nearest = self._nearest_of(number, found.point)
-                size = self.geometry.size(nearest.x)
-                if size < best.radius:
-                    better = self._improved(number, found.point)
-                    best.radius, best.query, best.x = better.radius, better.query, better.x
-                    return None
-                directions[number].append(nearest.normal)
-                part = self.geometry.part(query, best.radius, directions[number])
-                assert part is not None, "directions change no box"
-            if not found.finished:
-                return [*proofs, None]
-            proofs.append(Proof(tuple(directions[number]), found.blocks))
-        return proofs
+            found = self._search(part, touches=self.geometry.kind != "inf")
+            if found.point is not None:
+                self._take(number, found.point)
+                return False
+            proofs.append(Proof(tuple(self.directions[number]), found.blocks))
+        self.confirm(Nothing(self.best.radius, tuple(proofs)))
+        return True
 
-    def _nearest_of(self, number: int, point: Point) -> Nearest:
+    def _part(self, number: int) -> Query | None:
+        assert self.best is not None
+        if self.best.radius == 0:
+            return None
+        return self.geometry.part(self.queries[number], self.best.radius, self.directions[number])
+
+    def _take(self, number: int, point: Point) -> None:
+        """A point was found: its piece is nearer than the best, or excluded from now on."""
         query = self.queries[number]
         disjunct = query.satisfied_disjunct(point)
         assert disjunct is not None, "a part of a query has points of the query"
-        found = self.geometry.project(query, disjunct, pattern_at(query.network, point))
-        assert found is not None, "a piece contains the point that it was made from"
-        return found
+        nearest = self.geometry.project(query, disjunct, pattern_at(query.network, point))
+        assert nearest is not None, "a piece contains the point that it was made from"
+        size = self.geometry.size(nearest.x)
+        if self.best is not None and size >= self.best.radius:
+            self.directions[number].append(nearest.normal)
+        elif query.satisfied_disjunct(nearest.x) is not None:
+            self.best = Best(size, number, nearest.x)
+        else:  # on the way to the point all strict rows hold
+            x = tuple(a + INSIDE * (b - a) for a, b in zip(nearest.x, point, strict=True))
+            self.best = Best(size, number, x, nearest.x)
 
-    def _improved(self, number: int, point: Point) -> _Best:
-        """The nearest point of the piece of a point; if that is not in the query (strict rows), one beside it."""
-        nearest = self._nearest_of(number, point)
-        query = self.queries[number]
-        x = nearest.x
-        if query.satisfied_disjunct(x) is None:
-            x = tuple(a + INSIDE * (b - a) for a, b in zip(x, point, strict=True))
-            x = x if query.satisfied_disjunct(x) is not None else point
-        return _Best(self.geometry.size(nearest.x), number, x)
-
-    def _take_proposals(self, best: _Best,
-                        propose: Callable[[int, int, Fraction], list[list[Mask]]]) -> None:
+    def _take_proposals(self, propose: Callable[[int, int, Fraction], list[list[Mask]]]) -> None:
         for number, query in enumerate(self.queries):
             for disjunct in range(len(query.disjuncts)):
-                for pattern in propose(number, disjunct, best.radius):
+                assert self.best is not None
+                for pattern in propose(number, disjunct, self.best.radius):
                     nearest = self.geometry.project(query, disjunct, pattern)
                     if nearest is not None and query.satisfied_disjunct(nearest.x) is not None:
                         size = self.geometry.size(nearest.x)
-                        if size < best.radius:
-                            best.radius, best.query, best.x = size, number, nearest.x
+                        if size < self.best.radius:
+                            self.best = Best(size, number, nearest.x)
 
-    def _search(self, query: Query, few_units: int = FEW_UNITS) -> SearchResult:
-        found = search(query, deadline=self.deadline, few_units=few_units, **self.options)
+    def _search(self, query: Query, touches: bool = False) -> SearchResult:
+        """Raises OutOfTime.  ``touches``: the domain's own rows touch along faces, in the middle of many cells; then
+        bisection may be much the faster way, also where there are few."""
+        found = search(query, deadline=self.deadline, few_units=TOUCHING_UNITS if touches else FEW_UNITS,
+                       to_the_end=not touches, **self.options)
+        self._count(found)
+        if found.point is None and not found.finished:
+            raise OutOfTime
+        return found
+
+    def _count(self, found: SearchResult) -> None:
         self.effort.add(found.effort)
         if self.progress is not None:
             self.progress(f"{self.effort.boxes:,} boxes")
-        return found
-
-    def _out_of_time(self, proofs: Sequence[Proof | None]) -> bool:
-        return None in proofs or (self.deadline is not None and time.time() >= self.deadline and not proofs)
-
-
-def _same_box(part: Query, query: Query) -> bool:
-    return part.domain == query.domain

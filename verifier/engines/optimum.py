@@ -7,18 +7,19 @@ Return
     objective grows for ever; or a proof that the domain is empty.
 Method
     A point lies in a cell on which the objective is linear; an exact linear program moves it to the best point of that
-    cell.  Then it is asked whether any point is *strictly* better.  If so the better point takes over, if not the proof
-    of that is the proof of optimality.  On a closed domain the supremum is attained, because there are finitely many
-    cells and each program attains its own.
+    cell.  Then it is asked whether any point is *strictly* better.  If so (local search says it soonest) the better
+    point takes over, if not the proof of that is the proof of optimality.  On a closed domain the supremum is attained,
+    because there are finitely many cells and each program attains its own.
 
-    The question touches the set at every optimum, so its margin is zero there, and optima may fill a face: the search
-    (:mod:`verifier.engines.subtrees`) does not mind.
+    The question touches the set at every optimum, so its margin is zero there, and optima may fill a face: so branches
+    are split on units early (:mod:`verifier.engines.subtrees`).
 Property
     Exact; ends after finitely many rounds, because every round improves on the best point of another cell.
 """
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,8 +28,8 @@ from fractions import Fraction
 import numpy as np
 
 from verifier.engines.at_once import prove_at_once
-from verifier.engines.attack import climb
-from verifier.engines.branch_and_bound import Effort
+from verifier.engines.attack import climb, descend
+from verifier.engines.branch_and_bound import TOUCHING_UNITS, Effort
 from verifier.engines.exact_leaf import pattern_at, piece
 from verifier.engines.executor import MapExecutor
 from verifier.engines.subtrees import search
@@ -41,7 +42,8 @@ from verifier.kernel.rational import Matrix, Point, dot
 from verifier.solvers.exact_lp import solve
 from verifier.solvers.linear_program import Infeasible, LinearProgram, Unbounded
 
-CLIMBS = 8
+CLIMBS = 8    # for a start
+DESCENTS = 4  # from many points each, without gain, before a proof is searched
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def maximise(network: Network, domain: Box, constraints: tuple[HalfSpace, ...], 
     spent = Effort() if effort is None else effort
     if start is None and not constraints and domain.is_bounded:
         # where nothing constrains the inputs but the box, a point is at hand
-        start = _climbed(network, domain, objective, seed)
+        start = climbed(network, domain, objective, seed)
     if start is None:
         found = search(Query(network, domain, (constraints,)), seed=seed, deadline=deadline, compiled=compiled)
         spent.add(found.effort)
@@ -114,7 +116,12 @@ def maximise(network: Network, domain: Box, constraints: tuple[HalfSpace, ...], 
         block = prove_at_once(query)  # such as that a sum of ReLUs is never below 0
         if block is not None:
             return Maximum(value, x, (zlib.compress(block.encode(), 6),))
-        found = search(query, seed=seed, deadline=deadline, compiled=compiled, executor=executor, progress=progress)
+        better = _better(query, seed)
+        if better is not None and (deadline is None or time.time() < deadline):
+            x = better
+            continue
+        found = search(query, seed=seed, deadline=deadline, compiled=compiled, executor=executor,
+                       few_units=TOUCHING_UNITS, progress=progress)
         spent.add(found.effort)
         if found.finished:
             return Maximum(value, x, found.blocks)
@@ -123,8 +130,17 @@ def maximise(network: Network, domain: Box, constraints: tuple[HalfSpace, ...], 
         x = found.point
 
 
-def _climbed(network: Network, domain: Box, objective: Point, seed: int) -> Point:
-    """A good starting point, by local search in floating point; a corner of a box that is beyond it."""
+def _better(query: Query, seed: int) -> Point | None:
+    """A point of the query that local search finds from new starts: cheap beside a proof that turns out to be none."""
+    lo, hi = query.domain.outward_floats()
+    if not np.isfinite(hi - lo).all():
+        return None
+    bounds = FloatBounds(query)
+    return next((x for n in range(DESCENTS) if (x := descend(bounds, lo, hi, seed + n)) is not None), None)
+
+
+def climbed(network: Network, domain: Box, objective: Point, seed: int) -> Point:
+    """A good point of a bounded box, by local search in floating point; a corner of a box that is beyond it."""
     lo, hi = domain.outward_floats()
     if not np.isfinite(hi - lo).all():
         return tuple(v for v in domain.lower if v is not None)

@@ -24,7 +24,7 @@ Property
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
@@ -36,6 +36,8 @@ from verifier.engines.propagate import Propagation
 from verifier.geometry.homogeneous import Vector, primitive
 from verifier.geometry.traversal import FloatCells, intersection
 from verifier.kernel.branches import Indices
+
+BLOCK = 16  # cells that are described together: who asks for one asks for the next, most often
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -61,11 +63,11 @@ class VertexCells:
         """Without the floats."""
         return cls(found.signs, found.table.astype(np.int32), found.start, found.incidence)
 
-    def only(self, c: int) -> VertexCells:
-        """Cell number c alone."""
-        begin, end = int(self.start[c]), int(self.start[c + 1])
-        return VertexCells(self.signs[c:c + 1], self.table[c:c + 1], np.array([0, end - begin]),
-                           self.incidence[begin:end])
+    def some(self, block: range) -> VertexCells:
+        """The cells with these numbers, in order and without gaps, alone."""
+        start = self.start[block.start:block.stop + 1]
+        return VertexCells(self.signs[block.start:block.stop], self.table[block.start:block.stop], start - start[0],
+                           self.incidence[int(start[0]):int(start[-1])])
 
     def on(self) -> tuple[Indices, Indices]:
         """Pairs of a vertex and the number of a hyperplane it lies on, by vertices."""
@@ -85,20 +87,23 @@ class SharedVertices:
     def __init__(self, propagation: Propagation) -> None:
         self.propagation = propagation
         self._known: dict[bytes, Attained] = {}
+        self._cells: VertexCells | None = None
+        self._block = range(0)
+        self._keys: list[bytes] = []
+        self._facets: list[list[int]] = []
 
     def of(self, cells: VertexCells, c: int) -> tuple[Attained, ...]:
         """The vertices of cell number c."""
-        return next(self.of_all(cells.only(c)))
-
-    def of_all(self, cells: VertexCells) -> Iterator[tuple[Attained, ...]]:
-        """The vertices of every cell: the same, and quicker for many cells."""
-        keys, facets = self._described(cells)
-        ends = cells.start.tolist()
-        for c, span in enumerate(map(slice, ends, ends[1:])):
-            missing = [(key, on) for key, on in zip(keys[span], facets[span], strict=True) if key not in self._known]
-            if missing:
-                self._compute(cells.signs[c].tobytes(), missing)
-            yield tuple(map(self._known.__getitem__, keys[span]))
+        if cells is not self._cells or c not in self._block:
+            self._cells, self._block = cells, range(c - c % BLOCK, min(c - c % BLOCK + BLOCK, len(cells.signs)))
+            self._keys, self._facets = self._described(cells.some(self._block))
+        first = int(cells.start[self._block.start])
+        span = slice(int(cells.start[c]) - first, int(cells.start[c + 1]) - first)
+        keys = self._keys[span]
+        missing = [(key, on) for key, on in zip(keys, self._facets[span], strict=True) if key not in self._known]
+        if missing:
+            self._compute(cells.signs[c].tobytes(), missing)
+        return tuple(map(self._known.__getitem__, keys))
 
     def _described(self, cells: VertexCells) -> tuple[list[bytes], list[list[int]]]:
         """The keys and the hyperplanes of all vertices."""

@@ -121,13 +121,14 @@ def run_unit(unit: Unit) -> UnitResult:
 
 
 def search(query: Query, *, seed: int = 0, deadline: float | None = None, compiled: bool = False,
-           executor: MapExecutor | None = None, few_units: int = FEW_UNITS,
+           executor: MapExecutor | None = None, few_units: int = FEW_UNITS, to_the_end: bool = True,
            progress: Callable[[int, int, float], None] | None = None) -> SearchResult:
     """Search for a point of the query or a proof that there is none.
 
     ``deadline`` is compared with ``time.time()``.  ``compiled`` loads the compiled loop at once (long-lived processes).
-    ``few_units`` is for :class:`BranchAndBound`.  ``progress(boxes, open, fraction)`` is told the branches done, the
-    branches open, and the share of the domain's volume that is decided.
+    ``few_units`` is for :class:`BranchAndBound`.  ``to_the_end``: a walk of few cells, once begun, is never given up.
+    ``progress(boxes, open, fraction)`` is told the branches done, the branches open, and the share of the domain's
+    volume that is decided.
     """
     if not query.disjuncts:
         return SearchResult((), True, None, Effort())
@@ -163,7 +164,7 @@ def search(query: Query, *, seed: int = 0, deadline: float | None = None, compil
             walk.go(WALK_BUDGET if engine.small else SHORT_WALK, deadline, watch)
             effort.add(walk.search.effort)
             engine.effort, walk.search.effort = Effort(), Effort()
-            if engine.few_cells or not walk.open:
+            if (engine.few_cells and to_the_end) or not walk.open:
                 first, engine = walk, walk.search
     first.go(FIRST_BUDGET, deadline, watch)
     effort.add(engine.effort)

@@ -22,6 +22,7 @@ from verifier.engines.region_bounds import LayerUnits, cells_of, product_upper, 
 from verifier.geometry.ball import Ball
 from verifier.geometry.chart import Chart
 from verifier.geometry.exact_maps import ExactMaps
+from verifier.geometry.filtered_network import Bytes, Indices
 from verifier.geometry.flats import cells_by_flats, meets_interior, meets_open_unit_ball
 from verifier.kernel.bounds import FloatBounds, LinearFunctions, Slopes, default_slopes
 from verifier.kernel.branches import Branches
@@ -75,25 +76,87 @@ def _first_cells(network: Network, signs: Signs, ball: Ball | None, chart: Chart
 
 def counted(layer: Layer, signs: Sequence[int]) -> LayerUnits:
     """The units of a layer by what they can do."""
-    relu = other = kept = 0
-    for (slope,), sign in zip(layer.slope.rows(), signs, strict=True):
-        if slope == 1 or (sign == ACTIVE) or (sign == INACTIVE and slope != 0):
-            kept += 1
-        elif sign == BOTH:
-            relu, other = (relu + 1, other) if slope == 0 else (relu, other + 1)
-    return LayerUnits(relu, other, kept)
+    return LayerUnits(*units_that_change(layer, np.array([signs], dtype=np.uint8))[0].tolist())
 
 
 def unit_signs(network: Network, box: Box, ball: Ball | None = None) -> tuple[Signs, ...]:
     """For every layer and unit ACTIVE, INACTIVE (never positive) or BOTH, proved.  Units without a phase are ACTIVE."""
-    found = [_first_layer(network.layers[0], box, ball)]
-    found += [_without_bounds(layer) for layer in network.layers[1:]]
-    if box.is_bounded:
+    return SignFinder(network, box, ball).signs
+
+
+class SignFinder:
+    """The signs of units on a domain, and on parts of it; ``signs`` are those of :func:`unit_signs`."""
+
+    def __init__(self, network: Network, box: Box, ball: Ball | None = None) -> None:
+        self._network, self._ball = network, ball
+        found = [_first_layer(network.layers[0], box, ball)]
+        found += [_without_bounds(layer) for layer in network.layers[1:]]
+        self._bounds = FloatBounds(Query(network, box, ((),))) if box.is_bounded else None
+        if self._bounds is not None:
+            self._root = Branches.root(self._bounds.query)
+            bounded = self._propagate(self._root, calibrate=True)
+            found = [tuple(b if a == BOTH else a for a, b in zip(first, second[0].tolist(), strict=True))
+                     for first, second in zip(found, bounded, strict=True)]
+        self.signs: tuple[Signs, ...] = tuple(found)
+
+    def within(self, known: Bytes, around: Sequence[tuple[FloatArray, FloatArray] | None]) -> list[Bytes]:
+        """For each of some parts the signs of the first layers: a (parts, units) array for each layer.
+
+        In a part the units have the signs ``known`` (parts, units of these layers), where they are not BOTH; it lies in
+        the box ``around`` it, if that is given.
+        """
+        ends = np.cumsum([0, *(layer.units for layer in self._network.layers)]).tolist()
+        layers = [k for k in range(len(ends) - 1) if ends[k + 1] <= known.shape[1]]
+        own = [known[:, ends[k]:ends[k + 1]] for k in layers]
+        found = [np.where(part == BOTH, np.array(self.signs[k], dtype=np.uint8), part)
+                 for k, part in zip(layers, own, strict=True)]
+        if self._bounds is None:
+            return found
+        parts = self._root.take(np.zeros(len(known), dtype=np.int64))
+        for b, box in enumerate(around):
+            if box is not None:
+                parts.lo[b], parts.hi[b] = np.fmax(parts.lo[b], box[0]), np.fmin(parts.hi[b], box[1])
+        for k, signs in zip(layers, found, strict=True):
+            phase = self._network.layers[k].has_phase
+            parts.lower[k][(signs == ACTIVE) & phase] = np.fmax(parts.lower[k], 0.0)[(signs == ACTIVE) & phase]
+            parts.upper[k][(signs == INACTIVE) & phase] = np.fmin(parts.upper[k], 0.0)[(signs == INACTIVE) & phase]
+        bounded = self._propagate(parts, calibrate=False, layers=len(layers))
+        return [np.where(a == BOTH, b, a) for a, b in zip(found, bounded, strict=True)]
+
+    def _propagate(self, branches: Branches, *, calibrate: bool, layers: int | None = None) -> list[Bytes]:
+        """Layer by layer from bounds that hold on the domain, or on its branches; these are narrowed."""
+        bounds = self._bounds
+        assert bounds is not None
+        slopes: list[Slopes] = []
+        found = []
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            bounded = _by_bounds(network, box, ball)
-        found = [tuple(b if a == BOTH else a for a, b in zip(first, second, strict=True))
-                 for first, second in zip(found, bounded, strict=True)]
-    return tuple(found)
+            for number, layer in enumerate(self._network.layers[:layers]):
+                branch, unit = branches.undecided(number)
+                lower, upper = branches.lower[number], branches.upper[number]
+                if len(unit):
+                    functions = bounds.unit_bounds(branches, number, np.concatenate([branch, branch]),
+                                                   np.concatenate([unit, unit]), np.repeat([1.0, -1.0], len(unit)),
+                                                   slopes)
+                    least = functions.lower
+                    if self._ball is not None:
+                        least = np.fmax(least, _over_ball(functions, self._ball))
+                    lower[branch, unit] = np.fmax(lower[branch, unit], least[:len(unit)])
+                    upper[branch, unit] = np.fmin(upper[branch, unit], -least[len(unit):])
+                if calibrate:
+                    bounds.calibrate(branches)
+                slopes.append(Slopes(*default_slopes(lower, upper, bounds.slope[number])))
+                found.append(np.where(~layer.has_phase | (lower >= 0), ACTIVE,
+                                      np.where(upper <= 0, INACTIVE, BOTH)).astype(np.uint8))
+        return found
+
+
+def units_that_change(layer: Layer, signs: Bytes) -> Indices:
+    """``relu``, ``other`` and ``kept`` of :class:`LayerUnits` for each row of ``signs`` (parts, units)."""
+    slope = np.array([s for (s,) in layer.slope.rows()], dtype=object)
+    drops, linear = slope == 0, slope == 1
+    both = (signs == BOTH) & ~linear
+    kept = linear | (signs == ACTIVE) | ((signs == INACTIVE) & ~drops)
+    return np.stack([(both & drops).sum(axis=1), (both & ~drops).sum(axis=1), kept.sum(axis=1)], axis=1)
 
 
 def _first_layer(layer: Layer, box: Box, ball: Ball | None) -> Signs:
@@ -117,29 +180,6 @@ def _without_bounds(layer: Layer) -> Signs:
     for weight, (bias,), phase in zip(layer.weight.rows(), layer.bias.rows(), layer.has_phase, strict=True):
         signs.append(BOTH if phase and any(weight) else ACTIVE if bias > 0 or not phase else INACTIVE)
     return tuple(signs)
-
-
-def _by_bounds(network: Network, box: Box, ball: Ball | None) -> list[Signs]:
-    """Layer by layer from bounds that hold on the domain."""
-    bounds = FloatBounds(Query(network, box, ((),)))
-    root = Branches.root(bounds.query)
-    slopes: list[Slopes] = []
-    found = []
-    for number in range(len(network.layers)):
-        branch, unit = root.undecided(number)
-        lower, upper = root.lower[number], root.upper[number]
-        if len(unit):
-            functions = bounds.unit_bounds(root, number, np.concatenate([branch, branch]),
-                                           np.concatenate([unit, unit]), np.repeat([1.0, -1.0], len(unit)), slopes)
-            least = functions.lower if ball is None else np.fmax(functions.lower, _over_ball(functions, ball))
-            lower[branch, unit] = np.fmax(lower[branch, unit], least[:len(unit)])
-            upper[branch, unit] = np.fmin(upper[branch, unit], -least[len(unit):])
-        bounds.calibrate(root)
-        slopes.append(Slopes(*default_slopes(lower, upper, bounds.slope[number])))
-        phase = network.layers[number].has_phase
-        found.append(tuple(int(v) for v in np.where(~phase | (lower[0] >= 0), ACTIVE,
-                                                    np.where(upper[0] <= 0, INACTIVE, BOTH))))
-    return found
 
 
 def _over_ball(functions: LinearFunctions, ball: Ball) -> FloatArray:

@@ -4,14 +4,7 @@ A ball in the maximum norm is a box, one in the 1-norm a box with ``2^n`` rows: 
 looked at inside the box around it, whose chart (:mod:`verifier.geometry.chart`) makes it the unit ball ``|u| < 1``.
 
 *A closed full-dimensional cell C meets the open ball in a set with interior exactly if it meets it at all*, that is if
-its squared distance from the centre is less than the squared radius; touching is not meeting.  :func:`meets_unit_ball`
-decides most cells from their float vertices, many at a time: a few steps of Frank and Wolfe's method move a convex
-combination p of the vertices towards the centre, and either ``|p| < 1``, so C meets the ball, or ``p . v >= |p|`` for
-all vertices v, so the half-space ``p . u >= |p|`` contains C and not a point of the ball.
-
-*Rounding.*  All coordinates are at most 1 in size.  A vertex V is off by ``radius`` in the maximum norm, an inner
-product of n terms and a step by less than ``n 2^-50`` each; the slack below is more than their sum.  What is within the
-slack, or NaN, is left to :mod:`verifier.geometry.nearest`.
+its squared distance from the centre is less than the squared radius; touching is not meeting.
 """
 
 from __future__ import annotations
@@ -22,18 +15,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from verifier.geometry.chart import Homogeneous, Row, integral
-from verifier.geometry.filtered_network import Indices
 from verifier.geometry.nearest import nearest_point
 from verifier.kernel.polyhedron import Box, HalfSpace
-from verifier.kernel.rational import FloatArray, Point
+from verifier.kernel.rational import Point
 
 Norm = Literal["1", "2", "inf"]
 MOST_L1_INPUTS = 12
-STEPS = 24
 
 
 @dataclass(frozen=True)
@@ -83,39 +71,6 @@ class Ball:
             return self.radius**2 * sum((a * a for a in sizes), Fraction(0))
         dual = max(sizes, default=Fraction(0)) if self.norm == "1" else sum(sizes, Fraction(0))
         return (self.radius * dual) ** 2
-
-
-def meets_unit_ball(x: FloatArray, radius: FloatArray, start: Indices) -> npt.NDArray[np.int8]:
-    """For cells with vertices ``start[c]`` to ``start[c + 1]`` of ``x`` (n, vertices), off by at most ``radius``: 1 if
-    the cell meets the open unit ball, -1 if it does not, 0 if floats cannot tell."""
-    n, cells = x.shape[0], len(start) - 1
-    count = np.diff(start)
-    owner = np.repeat(np.arange(cells), count)
-    slack = 4 * n * np.maximum.reduceat(radius, start[:-1]) + (STEPS + 8) * (n + 8) * 2.0**-46
-    norms = (x * x).sum(axis=0)
-    p = x[:, _first_least(norms, start, owner)]
-    answer = np.zeros(cells, dtype=np.int8)
-    for _ in range(STEPS):
-        size = np.sqrt((p * p).sum(axis=0))
-        products = (p[:, owner] * x).sum(axis=0)
-        least = np.minimum.reduceat(products, start[:-1])
-        answer[(answer == 0) & (size + slack < 1)] = 1
-        answer[(answer == 0) & (least - slack >= size)] = -1
-        if answer.all():
-            break
-        step = x[:, _first_least(products, start, owner)] - p
-        length = (step * step).sum(axis=0)
-        t = np.clip(-(p * step).sum(axis=0) / np.where(length > 0, length, 1.0), 0.0, 1.0)
-        p = p + t * step
-    return answer
-
-
-def _first_least(values: FloatArray, start: Indices, owner: Indices) -> Indices:
-    """For each cell the number of a vertex with the least value."""
-    least = np.minimum.reduceat(values, start[:-1])
-    attained = np.flatnonzero(~(values > least[owner]))
-    first = np.searchsorted(owner[attained], np.arange(len(start) - 1))
-    return np.asarray(attained[first], dtype=np.int64)
 
 
 def point_in_unit_ball(rows: Sequence[Row], interior: Homogeneous) -> Homogeneous | None:

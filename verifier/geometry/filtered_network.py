@@ -1,6 +1,7 @@
 r"""The network in floating point with its error: what the compiled traversal computes with, and why it is rigorous.
 
-Coordinates are those of a bounded chart, so every point of the domain has ``|u_j| <= 1``.
+Coordinates are those of a bounded chart, so every point of the domain has ``|u_j| <= 1``.  (Elsewhere the bound of a
+predicate's error is to be multiplied by the largest coordinate; rows and their errors are the same.)
 
 **Rows.**  On a cell, a unit's pre-activation is ``f(u) = a . u + c``.  The traversal holds float64 numbers ``A, C``
 with

@@ -61,20 +61,16 @@ def to_json(union: UnionOfPolyhedra, constraints: bool = False, inputs: Inputs |
     return "".join(json_lines(union, constraints, inputs))
 
 
-def json_lines(union: UnionOfPolyhedra, constraints: bool = False, inputs: Inputs | None = None,
-               between: Callable[[], None] = lambda: None) -> Iterator[str]:
+def json_lines(union: UnionOfPolyhedra, constraints: bool = False, inputs: Inputs | None = None) -> Iterator[str]:
     """The text in pieces, a part or a point a line: each part as it is known, or with minimal ``constraints`` beside
     its vertices.  Of an image in few coordinates the vertices are found.
 
     ``inputs(i, vertices)`` gives for each of these vertices ``(t, y)`` of part i an input ``(t, x)`` that attains it.
-    ``between()`` is called before each part whose vertices have to be found; what it raises ends the work.
     """
     yield (f'{{"format": {json.dumps(FORMAT)}, "version": {VERSION}, "dimension": {union.ambient_dimension}, '
            '"parts": [')
     numbers: dict[tuple[Vector, Vector | None], int] = {}
     for i, part in enumerate(union.parts):
-        if part.is_implicit:
-            between()
         described = _describe(part, constraints)
         if _VERTICES in described:
             vertices = (part.generators if constraints else part.any_generators).vertices

@@ -31,7 +31,7 @@ from verifier.kernel.branches import Branches, Indices, Stack, split
 from verifier.kernel.certificate import SLOPE_STEPS, Block, Bytes, ExactLeaf, InvalidCertificate, Refutations
 from verifier.kernel.exact_bounds import ExactBounds
 from verifier.kernel.query import Query
-from verifier.kernel.rational import FloatArray, Point, dot
+from verifier.kernel.rational import FloatArray, Matrix, Point, dot, from_integers, to_integers
 
 RIGOROUS = "rigorous floating point"
 EXACT = "exact integers"
@@ -239,7 +239,7 @@ def refutes_exactly(query: Query, branches: Branches, leaf: ExactLeaf) -> bool:
     if not disjunct:
         combined = [Fraction(0)] * (inputs + query.network.outputs)
     constant = -dot(leaf.rows, [h.offset for h in disjunct])
-    c = combined[inputs:]
+    c: Sequence[Fraction] = combined[inputs:]
     first = sum(layer.units for layer in query.network.layers)
     for j in range(len(query.network.layers) - 1, -1, -1):
         layer = query.network.layers[j]
@@ -262,8 +262,8 @@ def refutes_exactly(query: Query, branches: Branches, leaf: ExactLeaf) -> bool:
                     return False
                 constant += least
                 d.append(multiplier)
-        constant += dot(d, [row[0] for row in layer.bias.rows()])
-        c = _combine(d, layer.weight.rows(), layer.inputs)
+        constant += _combine(d, layer.bias)[0]
+        c = _combine(d, layer.weight)
     if multipliers:
         return False
     for k in range(inputs):
@@ -303,10 +303,7 @@ def _extreme(query: Query, branches: Branches, branch: int, k: int, lower: bool)
     return max(ends) if lower else min(ends)
 
 
-def _combine(d: Sequence[Fraction], rows: Sequence[Point], width: int) -> list[Fraction]:
-    """``d`` times the matrix with these rows."""
-    used = [(v, row) for v, row in zip(d, rows, strict=True) if v]
-    if not used:
-        return [Fraction(0)] * width
-    values = [v for v, _ in used]
-    return [dot(values, column) for column in zip(*(row for _, row in used), strict=True)]
+def _combine(d: Sequence[Fraction], matrix: Matrix) -> Point:
+    """``d`` times the matrix."""
+    (column, own), (entries, denominator) = to_integers(d), matrix.integers()
+    return from_integers(column.transpose() * entries, own * denominator)

@@ -20,17 +20,26 @@ hyperplane, which touches when the distance is r).
 Theorem (distance).  If moreover x is a point of D with ``|x - c| = r``, then r is the distance.  Where x is farther,
 the distance lies between r and ``|x - c|``.
 
+Theorem (limit).  Let p be a point of D_j, x another one of its box, such that no unit is positive at one of them and
+negative at the other, and such that x satisfies the half-spaces of a disjunct that is true at p, the strict ones
+perhaps with equality.  Then all ``x + t (p - x)`` with ``0 < t <= 1`` are points of D_j.  So the distance is at most
+``|x - c|``, as an infimum that x itself need not attain.
+Proof: layer by layer, the pre-activations are affine in t and do not change their signs, so the activations are affine
+in t.  Hence so is each ``normal . (x, N(x)) - offset``; it is at most 0 at ``t = 0`` and satisfies its half-space at
+``t = 1``, therefore for all t between, strict ones included.
+
 Theorem (never).  If every D_j is proved to have no point, there is no such input, however far.
 
 All of this is evaluated in rational numbers.  In the L2 norm the *squares* of r and of the distance are rational, and
-they are what is computed; ``u_g`` is a rational number whose square is at least ``|g|^2 r^2``.
+they are what is computed.  ``u_g`` is then a rational number whose square is at least ``|g|^2 r^2``, and at most
+``|g|^2`` where ``|g| >= r``: ``g . (x - c) < u_g`` excludes all that lies beyond ``c + g``.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from fractions import Fraction
 
@@ -52,12 +61,23 @@ class Norm(Enum):
 
 
 @dataclass(frozen=True)
+class Change:
+    """The question whether a classifier's decision changes among the inputs of ``domain``: whether output ``label`` is
+    not strictly the largest one any more (with ``smallest``: not strictly the smallest)."""
+
+    label: int
+    smallest: bool
+    domain: Box
+
+
+@dataclass(frozen=True)
 class Radius:
-    """The distance lies in ``[lower, upper]``: both ends are the same number when it is attained at ``x``.
+    """The distance lies in ``[lower, upper]``: both ends are the same number when it is known.
 
     In the L2 norm ``lower`` and ``upper`` are squares.  ``upper`` is None when no input of the kind is known; then
-    ``infinite`` says whether it is proved that there is none.  ``y`` are the outputs at ``x``, ``query`` and
-    ``disjunct`` what x is a point of.  ``reason`` says why an interval is not a number.
+    ``infinite`` says whether it is proved that there is none.  ``x`` is at distance ``upper``, ``y`` are its outputs,
+    ``query`` and ``disjunct`` what it is a point of; if not ``attained`` it is a limit of such points only, all those
+    on the way from it to ``inside``.  ``reason`` says why an interval is not a number.
     """
 
     norm: Norm
@@ -68,6 +88,8 @@ class Radius:
     y: Point | None = None
     query: int = 0
     disjunct: int = 0
+    attained: bool = True
+    inside: Point | None = None
     infinite: bool = False
     reason: str = ""
     arithmetic: str = ""
@@ -78,18 +100,23 @@ class Radius:
         """Whether the distance is known."""
         return self.infinite or self.lower == self.upper
 
+    @property
+    def says_something(self) -> bool:
+        """Whether anything is known, be it an interval."""
+        return self.infinite or self.lower > 0 or self.upper is not None
 
-def changes(network: Network, domain: Box, label: int, smallest: bool = False) -> Query:
-    """The query whose points are the inputs of the domain on which output ``label`` is not strictly the largest one
-    (the smallest one, if so wished): one disjunct for each other output."""
-    sign = -1 if smallest else 1
+
+def changes(network: Network, change: Change) -> Query:
+    """The query whose points are the inputs on which the decision changes: one disjunct for each other output."""
+    sign = -1 if change.smallest else 1
     disjuncts = []
     for other in range(network.outputs):
-        if other != label:
+        if other != change.label:
             normal = [Fraction(0)] * (network.inputs + network.outputs)
-            normal[network.inputs + label], normal[network.inputs + other] = Fraction(sign), Fraction(-sign)
+            normal[network.inputs + change.label] = Fraction(sign)
+            normal[network.inputs + other] = Fraction(-sign)
             disjuncts.append((HalfSpace(tuple(normal), Fraction(0)),))
-    return Query(network, domain, tuple(disjuncts))
+    return Query(network, change.domain, tuple(disjuncts))
 
 
 def distance(norm: Norm, center: Sequence[Fraction], x: Sequence[Fraction]) -> Fraction:
@@ -112,8 +139,8 @@ def within(query: Query, norm: Norm, center: Point, radius: Fraction, directions
     outputs = (Fraction(0),) * query.network.outputs
     rows = []
     for g in used:
-        if not any(g):
-            raise ValueError("a direction other than 0 is needed")
+        if not any(g) or len(g) != len(center):
+            raise ValueError(f"a direction other than 0 of {len(center)} coordinates is needed")
         offset = sum((a * c for a, c in zip(g, center, strict=True)), _reach(norm, g, radius))
         rows.append(HalfSpace((*g, *outputs), offset, strict=True))
     return Query(query.network, Box(tuple(low), tuple(high)), tuple((*d, *rows) for d in query.disjuncts))
@@ -121,10 +148,13 @@ def within(query: Query, norm: Norm, center: Point, radius: Fraction, directions
 
 def conclude(queries: Sequence[Query], norm: Norm, center: Point, radius: Fraction,
              nothing_nearer: Sequence[tuple[Sequence[Point], Theorem]], point: Theorem | None = None,
-             reason: str = "") -> Radius:
+             limit: Point | None = None, reason: str = "") -> Radius:
     """What the theorems of this module allow to be said: ``nothing_nearer`` has, for each query whose boxes meet, in
     order, the directions and the theorem that it has no point within ``radius``; nothing of it is looked at for radius
-    0.  ``point`` is a point of one of the queries.  Raises ValueError when the theorems do not say that."""
+    0.  ``point`` is a point of one of the queries, ``limit`` an input that is related to it as in theorem (limit).
+    Raises ValueError when the theorems do not say that."""
+    if radius < 0:
+        raise ValueError("a radius is not negative")
     theorems = [theorem for _, theorem in nothing_nearer]
     if radius > 0:
         left = list(nothing_nearer)
@@ -141,13 +171,18 @@ def conclude(queries: Sequence[Query], norm: Norm, center: Point, radius: Fracti
     claim = point.claim
     if not isinstance(claim, PointIn):
         raise ValueError("a radius is attained at a point")
-    number = next((i for i, query in enumerate(queries) if query.digest == claim.query.digest), None)
-    disjunct = claim.query.satisfied_disjunct(claim.x)
+    query, p = claim.query, claim.x
+    number = next((i for i, other in enumerate(queries) if other.digest == query.digest), None)
+    disjunct = query.satisfied_disjunct(p) if limit is None else _tending_to(query, p, limit)
     if number is None or disjunct is None:
-        raise ValueError("a radius is attained at a point of one of the queries")
-    upper = distance(norm, center, claim.x)
-    return Radius(norm, center, radius, upper, claim.x, claim.query.network.evaluate(claim.x), number, disjunct,
-                  reason=reason if upper != radius else "", arithmetic=arithmetic or point.arithmetic, boxes=boxes)
+        raise ValueError("a radius is attained at a point of one of the queries, or at a limit of such points")
+    x, inside = (p, None) if limit is None else (limit, p)
+    upper = distance(norm, center, x)
+    if upper < radius:
+        raise ValueError("no point is nearer than the radius")
+    return Radius(norm, center, radius, upper, x, query.network.evaluate(x), number, disjunct, limit is None,
+                  inside, reason=reason if upper != radius else "", arithmetic=arithmetic or point.arithmetic,
+                  boxes=boxes)
 
 
 def conclude_never(queries: Sequence[Query], norm: Norm, center: Point, theorems: Sequence[Theorem]) -> Radius:
@@ -176,7 +211,9 @@ def _reach(norm: Norm, g: Point, radius: Fraction) -> Fraction:
         case Norm.L1:
             return _size(Norm.MAXIMUM, g) * radius
         case Norm.L2:
-            return _root_above(_size(Norm.L2, g) * radius)
+            square = _size(Norm.L2, g)
+            root = _root_above(square * radius)
+            return min(root, square) if square >= radius else root
 
 
 def _root_above(square: Fraction) -> Fraction:
@@ -196,3 +233,17 @@ def _root_above(square: Fraction) -> Fraction:
 def _require_no_point(theorem: Theorem, query: Query | None) -> None:
     if query is None or not isinstance(theorem.claim, NoPoint) or theorem.claim.query.digest != query.digest:
         raise ValueError("the theorem does not speak of this part of the domain")
+
+
+def _tending_to(query: Query, p: Point, x: Point) -> int | None:
+    """The disjunct whose points tend to x on the way from p, by theorem (limit); None when it does not say so."""
+    network = query.network
+    apart = any(phase and a * b < 0
+                for layer, at_p, at_x in zip(network.layers, network.pre_activations(p), network.pre_activations(x),
+                                             strict=True)
+                for phase, a, b in zip(layer.has_phase, at_p, at_x, strict=True))
+    if apart or not query.domain.contains(x):
+        return None
+    start, end = p + network.evaluate(p), x + network.evaluate(x)
+    return next((number for number, disjunct in enumerate(query.disjuncts)
+                 if all(h.contains(start) and replace(h, strict=False).contains(end) for h in disjunct)), None)

@@ -248,6 +248,10 @@ def solve_mixed(program: MixedProgram, limits: Limits) -> MixedSolution:
     lp.integrality_ = [kinds.kInteger if v.integer else kinds.kContinuous for v in program.variables]
     if model.passModel(lp) == highspy.HighsStatus.kError:
         return MixedSolution(MixedStatus.FAILED, message="HiGHS rejects the model")
+    if program.start:
+        start = highspy.HighsSolution()
+        start.col_value = list(program.start)
+        model.setSolution(start)
     model.run()
     info, solution = model.getInfo(), model.getSolution()
     point = np.array(solution.col_value)

@@ -75,12 +75,14 @@ class Row:
 
 @dataclass(frozen=True)
 class MixedProgram:
-    """A program; ``cost`` maps numbers of variables to coefficients, and is to be minimised."""
+    """A program; ``cost`` maps numbers of variables to coefficients, and is to be minimised.  ``start`` has the values
+    of a point that a solver may begin with, if one is known."""
 
     name: str
     variables: tuple[Variable, ...]
     rows: tuple[Row, ...]
     cost: Mapping[int, float]
+    start: tuple[float, ...] = ()
 
     def with_rows(self, rows: Iterable[Row]) -> MixedProgram:
         """The program with more rows."""
