@@ -154,7 +154,7 @@ def test_wrong_use(capsys, arguments, message):
 ])
 def test_a_certificate_that_is_late_leaves_the_answer_and_no_file(capsys, monkeypatch, command, count):
     """Wherever the time is up while the proof is made: the answer stands, and that the file is missing is told."""
-    from verifier import certificates, counting, sets
+    from verifier import certificates, counting
     from verifier.time_limits import Late
 
     calls, most = [], [10**9]
@@ -164,7 +164,7 @@ def test_a_certificate_that_is_late_leaves_the_answer_and_no_file(capsys, monkey
         if len(calls) > most[0]:
             raise Late
 
-    for module in (certificates, counting, sets):
+    for module in (certificates, counting):
         monkeypatch.setattr(module, "in_time", clock)
     Path("old.cert").write_text("old")
     code, lines, err = run(capsys, *command, "--certificate", "c.cert", "--timeout", "1000")
@@ -190,15 +190,15 @@ def test_a_certificate_that_is_late_leaves_the_answer_and_no_file(capsys, monkey
 
 
 def test_the_proof_that_a_domain_is_empty_may_be_late(monkeypatch):
-    from verifier import sets
+    from verifier import certificates, sets
 
     network = Network.from_arrays(weights=[[[1], [-1]], [[1, 1]]], biases=[[0, 0], [0]])
     empty = Query(network, Box.from_bounds([-1], [1]), ((HalfSpace((F(-1), F(0)), F(-3)),),))
     stream = io.BytesIO()
     found = sets.reach(network, [empty], timeout=1000, certificate=stream)
     assert (found.cells, found.certified, stream.tell() > 0) == (0, True, True)
-    searched = sets.search
-    monkeypatch.setattr(sets, "search", lambda piece, deadline: searched(piece, deadline=deadline - 1001))
+    searched = certificates.search
+    monkeypatch.setattr(certificates, "search", lambda piece, deadline: searched(piece, deadline=deadline - 1001))
     stream = io.BytesIO()
     found = sets.reach(network, [empty], timeout=1000, certificate=stream)
     assert (found.finished, found.certified, stream.tell()) == (True, False, 0)

@@ -12,6 +12,7 @@ from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from verifier.engines.subtrees import search
 from verifier.formats.domains import domain_of, input_rows
 from verifier.formats.errors import InputError
 from verifier.formats.expression import LinearExpression, parse_expression
@@ -48,7 +49,7 @@ from verifier.properties.output_range import (
     conclude_empty,
     conclude_unbounded,
 )
-from verifier.time_limits import in_time, until
+from verifier.time_limits import Late, in_time, until
 
 if TYPE_CHECKING:
     from verifier.engines.propagate import Cell, Region
@@ -106,6 +107,22 @@ def partition_proof(region: Region, cells: Sequence[Cell], *, joins: bool = Fals
         except InvalidCertificate as error:
             reason = str(error)
     raise ValueError(f"the proof of the cells was not accepted by the check: {reason}")
+
+
+def cells_proof(piece: Query, region: Region | None, deadline: float | None) -> PieceProof:
+    """The proof of all cells of a piece of a domain, or (without a region) that it is empty.
+
+    Raises ValueError as :func:`partition_proof`, and Late.
+    """
+    from verifier.engines.propagate import Propagation  # noqa: PLC0415
+
+    if region is None:
+        answer = search(piece, deadline=deadline)
+        if not answer.finished:
+            raise Late
+        return empty_proof(piece, answer.blocks, deadline)
+    cells = list(Propagation(region).cells(lambda _: in_time(deadline)))
+    return partition_proof(region, cells, deadline=deadline)
 
 
 def piece_proof(network: Network, layers: int, domain: Domain, frames: Iterable[bytes],

@@ -17,10 +17,9 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO
 
-from verifier.certificates import EndProof, PieceProof, empty_proof, partition_proof, write_cells, write_ranges
+from verifier.certificates import EndProof, cells_proof, write_cells, write_ranges
 from verifier.engines import optimum
 from verifier.engines.executor import MapExecutor
-from verifier.engines.subtrees import search
 from verifier.formats.domains import domain_of, input_rows, whole_box
 from verifier.formats.errors import InputError
 from verifier.formats.expression import LinearExpression, parse_expression
@@ -46,7 +45,7 @@ from verifier.properties.output_range import (
     conclude_unbounded,
 )
 from verifier.solvers.child import time_limit
-from verifier.time_limits import Interrupted, Late, in_time, until
+from verifier.time_limits import Interrupted, Late, until
 
 if TYPE_CHECKING:
     from verifier.engines.images import Images, Mapped
@@ -166,7 +165,7 @@ def reach(network: LoadedNetwork | Network, domain: Domain, *, layers: int | Non
     certified = False
     if certificate is not None and finished:
         with contextlib.suppress(Late):
-            proofs = [_proof(piece, region, deadline) for piece, region in regions]
+            proofs = [cells_proof(piece, region, deadline) for piece, region in regions]
             kept_layers = len(plain.layers) if layers is None else layers
             write_cells(certificate, network, domain, Counted.REACH, kept_layers, proofs, {})
             certified = True
@@ -181,19 +180,6 @@ def reach(network: LoadedNetwork | Network, domain: Domain, *, layers: int | Non
     with time_limit(deadline):
         united = found.union().merged(stop)
     return Reach(found, True, united, not late[0], certified)
-
-
-def _proof(piece: Query, region: Region | None, deadline: float | None) -> PieceProof:
-    """The proof of the cells of a piece, or (without a region) that it is empty.  Raises Late."""
-    from verifier.engines.propagate import Propagation  # noqa: PLC0415
-
-    if region is None:
-        answer = search(piece, deadline=deadline)
-        if not answer.finished:
-            raise Late
-        return empty_proof(piece, answer.blocks, deadline)
-    cells = list(Propagation(region).cells(lambda _: in_time(deadline)))
-    return partition_proof(region, cells, deadline=deadline)
 
 
 def width(network: LoadedNetwork | Network, layers: int | None = None) -> int:

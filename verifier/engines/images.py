@@ -66,7 +66,7 @@ class Images(Sequence[Mapped]):
                 self._last = region, SharedVertices(prepared(region, self._representation))
             shared = self._last[1]
         self._chunks.append((found, shared))
-        self._ends.append(len(self) + (len(found.full) if isinstance(found, MappedBatch) else 1))
+        self._ends.append(len(self) + _count(found))
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
@@ -96,7 +96,11 @@ class Images(Sequence[Mapped]):
 
     def union(self) -> UnionOfPolyhedra:
         """The set, part i the image of cell i, which is computed when something is asked of it."""
-        return UnionOfPolyhedra(self.dimension, tuple(LazyImage(self, i) for i in range(len(self))))
+        parts: list[Polyhedron] = []
+        for found, _ in self._chunks:
+            parts += ([found.image] if isinstance(found, StarCell) else
+                      [LazyImage(self, len(parts) + c) for c in range(_count(found))])
+        return UnionOfPolyhedra(self.dimension, tuple(parts))
 
     def dimensions(self) -> Counter[int]:
         """How many images have which dimension."""
@@ -148,3 +152,8 @@ class Images(Sequence[Mapped]):
             best = max(values) if best is None else max(best, *values)
         assert best is not None, "some cell attains the largest lower bound"
         return best
+
+
+def _count(found: Mapped | MappedBatch) -> int:
+    """How many cells there are in a chunk."""
+    return len(found.full) if isinstance(found, MappedBatch) else 1
