@@ -20,10 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
+from verifier.engines import lp_walk
 from verifier.engines.lp_walk import LpWalk
 from verifier.engines.propagate import Propagation, Region, Representation
 from verifier.formats.onnx import read_network
 from verifier.formats.vnnlib import read_property
+from verifier.geometry import traversal
 from verifier.geometry.traversal import Walk
 from verifier.kernel.network import Network
 from verifier.kernel.polyhedron import Box
@@ -82,6 +84,7 @@ def peak() -> int:
 
 def measure(measured: Region, method: Representation, seconds: float, keep: bool) -> Measure:
     """Walk for so many CPU seconds."""
+    traversal.FORMS.patience = lp_walk.FORMS.patience = 0  # compiled from the beginning
     for _ in itertools.islice(counted(Propagation(region(6), method), keep), 3):  # compiles
         pass
     walk = Propagation(measured, method)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -270,6 +272,22 @@ def test_the_command_line_starts_light() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True,
                           env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     assert done.stdout == "[]\n"
+
+
+def test_who_sits_at_a_terminal_is_told_of_compiling(family: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiling = logging.getLogger("verifier.geometry.just_in_time")
+    before = compiling.handlers, compiling.level
+    try:
+        for terminal in (False, True):
+            stream = io.StringIO()
+            monkeypatch.setattr(stream, "isatty", lambda terminal=terminal: terminal)
+            monkeypatch.setattr(sys, "stderr", stream)
+            assert cli.run(["info", str(family / "abs.onnx")]) == 0
+            compiling.info("compiling")
+            assert stream.getvalue() == "verifier: compiling\n" * terminal
+    finally:
+        compiling.handlers = before[0]
+        compiling.setLevel(before[1])
 
 
 def test_long_quotients_are_printed_whole() -> None:

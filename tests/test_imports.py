@@ -221,6 +221,7 @@ def test_files_hold_one_idea() -> None:
     ("verifier.preimages", ["numba", "onnxruntime", "pulp", "matplotlib", "click", "rich"]),
     ("verifier.counting", ["numba", "onnxruntime", "pulp", "matplotlib", "click", "rich"]),
     ("verifier.sets", ["numba", "onnxruntime", "pulp", "matplotlib", "click", "rich"]),
+    ("verifier.engines.region_walk", ["numba", "onnx", "onnxruntime", "pulp", "matplotlib", "click", "rich"]),
 ])
 def test_what_costs_much_is_loaded_late(module: str, absent: list[str]) -> None:
     code = f"import sys, {module}; print(*sorted(set({absent!r}) & set(sys.modules)))"

@@ -14,11 +14,13 @@ PACKAGE = Path(__file__).parents[1] / "verifier"
 SCRIPT = """
 import numba
 import numpy as np
-from verifier.geometry.cells_compiled import run
+from verifier.geometry import cells_compiled
+from verifier.geometry.just_in_time import Forms
 from verifier.kernel.bounds import _relax_compiled
 one, square = np.ones(1), np.ones((1, 1))
 zero, d = np.zeros(1, dtype=np.int64), np.zeros((1, 1))
 _relax_compiled()(square, zero, square, square, one, square, zero, square, zero, one, one, d, one, one)
+run = Forms(cells_compiled, patience=0).compiled(cells_compiled.run)
 print(d[0, 0], run.stats.cache_path, numba.config.CACHE_DIR or "unchanged", sep="\\n")
 """
 

@@ -62,6 +62,17 @@ def _verbose(_context: click.Context, _parameter: click.Parameter, value: bool) 
     if value:
         logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
         log.setLevel(logging.DEBUG)
+    elif sys.stderr.isatty():
+        _tell_of_waiting()
+
+
+def _tell_of_waiting() -> None:
+    """Who sits in front of a terminal is told why the first large walk over cells takes so long to begin."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("verifier: %(message)s"))
+    compiling = logging.getLogger("verifier.geometry.just_in_time")
+    compiling.handlers = [handler]
+    compiling.setLevel(logging.INFO)
 
 
 def seconds(_context: click.Context, _parameter: click.Parameter, value: float | None) -> float | None:

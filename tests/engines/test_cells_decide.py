@@ -340,7 +340,7 @@ def test_engines_agree_on_public_instances(family: str, properties: tuple[str, .
                  if not properties or Path(i.property).name.split(".")[0] in properties][::every]
     compared = 0
     for instance in instances:
-        said, _ = verdicts(instance, seconds=5.0, brute=2)
+        said, _ = verdicts(instance, seconds=5, brute=2)
         assert len(set(said.values())) == 1, (instance, said)
         compared += len(said) > 1
     assert compared >= 1

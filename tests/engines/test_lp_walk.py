@@ -89,16 +89,16 @@ def what_floats_prove(value: Fraction, at: tuple[Fraction, ...]) -> tuple[bool, 
         w.goal[:] = w.rows[:, goal]
 
     prepare([row], negative)
-    inside = compiled.strictly_inside.py_func(w, w.slack[negative])  # type: ignore[attr-defined]
+    inside = compiled.strictly_inside(w, w.slack[negative])
     prepare([], row)
-    below = compiled.strictly_inside.py_func(w, w.slack[row])  # type: ignore[attr-defined]
+    below = compiled.strictly_inside(w, w.slack[row])
     prepare([moved], row)
     facet = 0
     scale = w.table[0, facet] / w.rows[0, moved]
     w.goal[:] *= scale
     w.basis[:] = [facet, -2, -3]
     w.cost[:] = [1.0, 0.0, 0.0]
-    return inside, below, compiled.bounded_below.py_func(plan, w, row, scale)  # type: ignore[attr-defined]
+    return inside, below, compiled.bounded_below(plan, w, row, scale)
 
 
 @pytest.mark.parametrize("bits", [10, 40, 46, 50, 53, 56, 60, 80])

@@ -22,6 +22,7 @@ from verifier.geometry import programs_compiled as compiled
 from verifier.geometry.ball import point_in_unit_ball
 from verifier.geometry.chart import Homogeneous, Row, integral
 from verifier.geometry.filtered_network import HUGE, Indices
+from verifier.geometry.just_in_time import Forms
 from verifier.geometry.traversal import Space, Statistics
 from verifier.kernel.domain import value
 from verifier.kernel.polyhedron import Box
@@ -31,6 +32,7 @@ BUDGET = 30_000_000  # of one compiled call: some hundredths of a second
 OUTPUT_CELLS = 256
 EXACT_WORK = 1_000_000  # what an exact program counts as
 BASIS_WORK = 100_000    # and the exact solution for one basis
+FORMS = Forms(compiled, patience=1_000_000)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +71,7 @@ class LpWalk:
         self._exact: Iterator[LpCell] | None = None  # cells below parts that are walked exactly
         if start is None:
             domain = root(chart, self._find)
-            compiled.load(space.plan, self._work, np.array(self._domain, dtype=np.int64), 0)
+            FORMS.call(compiled.load, space.plan, self._work, np.array(self._domain, dtype=np.int64), 0)
             inside = self._inside(domain.points[0]) if chart.dimension and layers else None
             if inside is None:
                 self._exact = iter(ExactWalk(layers, chart, space.maps, [domain], self._find))
@@ -110,7 +112,9 @@ class LpWalk:
                 return []
             self._load(self._waiting.pop())
         before = int(counters[compiled.CELLS])
-        stop = compiled.run(self.space.plan, self._work, self._output, self.collect, budget)
+        stop = FORMS.run(compiled.run, counters[compiled.WORK:compiled.WORK + 1], compiled.STOP_WORK,
+                         int(counters[compiled.WORK]) + budget,
+                         self.space.plan, self._work, self._output, self.collect)
         self.cells += int(counters[compiled.CELLS]) - before
         self.statistics.splits = int(counters[compiled.SPLITS])
         self.settled = stop != compiled.STOP_ASK
@@ -125,7 +129,7 @@ class LpWalk:
         work, offset = self._work, int(self.space.plan.first[0])
         work.sign[offset:offset + len(cell.signs)] = np.frombuffer(cell.signs, dtype=np.uint8)
         facets = np.array([*self._domain, *(offset + f for f in cell.facets)], dtype=np.int64)
-        compiled.load(self.space.plan, work, facets, len(cell.signs))
+        FORMS.call(compiled.load, self.space.plan, work, facets, len(cell.signs))
         work.inside[:] = cell.inside
 
     def unload(self) -> list[OpenRows]:

@@ -309,8 +309,8 @@ class Propagation:
         for either in (walk, other):
             while not either.finished and either.work < TRIAL_BUDGET:
                 either.step(TRIAL_BUDGET)
-        if walk.finished or other.finished:
-            return walk if walk.finished else other
+            if either.finished:
+                return either
         rates = [w.statistics.splits / w.work for w in (walk, other)]
         return walk if rates[0] * LP_COST > rates[1] else other
 

@@ -9,7 +9,10 @@ algorithm in plain exact form.
 *Order of work.*  When a cell enters a layer, its bounding box and then its vertices tell which units keep one sign; the
 others are *open* and split it, one after another.  All parts share the layer's rows, so one set of rows a layer is
 kept, the one of the current path.  The rows of the next layer are a sum over this layer's units: the part that all
-siblings have in common is formed once (``base``), the open units are added for each sibling.
+siblings have in common is formed once, then the open units are added in their order.  Siblings have the first of them
+in common, too, up to the split that parts them: so partial sums are kept, one for every ``STRIDE`` open units, and each
+cell goes on from the last one whose signs are its own (with n inputs and many open units, that leaves about one in
+n + 1 to be added).
 
 All of it is one file, for the reason that :mod:`verifier.geometry.just_in_time` gives.
 """
@@ -22,23 +25,25 @@ import numpy as np
 import numpy.typing as npt
 
 from verifier.geometry.filtered_network import HUGE, TINY, Bytes, Indices, Plan
-from verifier.geometry.just_in_time import compiled, inner
+from verifier.geometry.just_in_time import entry, inlined, inner
 from verifier.kernel.rational import FloatArray
 
 Words = npt.NDArray[np.uint64]
 
 FINISHED, STOP_WORK, STOP_OUTPUT, STOP_VERTICES, STOP_WORDS, STOP_ASK = range(6)
 # counters
-TOP, CELLS, UID, WRITTEN, WRITTEN_VERTICES, ASKED, ASKED_ROW, KNOWN_ROW, REFINED, SPLITS, WORK = range(11)
-COUNTERS = 11
+TOP, CELLS, UID, WRITTEN, WRITTEN_VERTICES, ASKED, ASKED_ROW, KNOWN_ROW, REFINED, SPLITS, WORK, ROUNDS = range(12)
+COUNTERS = 12
 UNKNOWN = 2   # the sign of a unit, or a vertex, that is not known yet
 OPEN = 3      # the sign of a unit that splits the cell
 SCANNED = -1
+STRIDE = 8    # partial sums of rows are kept after so many units each
 BLURRED = 2.0**-10  # a new vertex with a larger radius is refined at once, for both parts: a matter of speed alone
 
 
 class Work(NamedTuple):
-    """The changing arrays.  ``rows`` to ``slack`` as in ``Plan``; ``base`` and ``base_error`` belong to the next layer.
+    """The changing arrays.  ``rows`` to ``slack`` as in ``Plan``; ``sums[s]`` are partial sums of a layer's rows and,
+    last, errors (see :func:`first_sum`), made with the signs of the first ``summed[l]`` open units of layer l before.
 
     ``sign[f]`` is the sign of unit f on the current path; ``open_units`` lists, from ``first[l]`` on, the open ones of
     layer l.  Entry d of the stack owns the vertices ``start[d]`` to ``stop[d]``; the last is the current cell.
@@ -50,8 +55,8 @@ class Work(NamedTuple):
     size: FloatArray
     norm: FloatArray
     slack: FloatArray
-    base: FloatArray
-    base_error: FloatArray
+    sums: FloatArray
+    summed: Indices
     sign: Bytes
     open_units: Indices
     open_count: Indices
@@ -90,7 +95,7 @@ class Output(NamedTuple):
     incidence: Words
 
 
-@inner
+@inlined
 def popcount(word: np.uint64) -> int:
     """The number of ones (LLVM knows the idiom)."""
     x = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
@@ -99,7 +104,7 @@ def popcount(word: np.uint64) -> int:
     return int((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
-@inner
+@inlined
 def add_unit(plan: Plan, w: Work, layer: int, f: int, factor: float, factor_size: float) -> None:
     """Add ``factor`` times row f of the layer, through the weights, to ``rows`` of the next layer."""
     n = w.rows.shape[0] - 1
@@ -122,21 +127,37 @@ def add_unit(plan: Plan, w: Work, layer: int, f: int, factor: float, factor_size
                 w.error[begin + i] = np.inf
 
 
-@inner
-def add_units(plan: Plan, w: Work, layer: int, only_open: bool) -> None:
-    """Add all open units, or all others, of the layer."""
-    for f in range(plan.first[layer], plan.first[layer + 1]):
-        if only_open != (w.saved[w.saved.shape[0] - 1 - layer, f - plan.first[layer]] == OPEN):
-            continue
-        if w.sign[f] == 1:
-            add_unit(plan, w, layer, f, 1.0, 1.0)
-        elif plan.slope_magnitude[f] != 0.0:
-            add_unit(plan, w, layer, f, plan.slope[f], plan.slope_magnitude[f])
+@inlined
+def add(plan: Plan, w: Work, layer: int, f: int) -> None:
+    """Add unit f of the layer, with the sign it has, to the next layer's rows."""
+    if w.sign[f] == 1:
+        add_unit(plan, w, layer, f, 1.0, 1.0)
+    elif plan.slope_magnitude[f] != 0.0:
+        add_unit(plan, w, layer, f, plan.slope[f], plan.slope_magnitude[f])
 
 
-@inner
+@inlined
+def first_sum(plan: Plan, layer: int) -> int:
+    """Where the partial sums of the rows after the layer begin in ``sums``."""
+    return int((plan.first[layer] - plan.first[0]) // STRIDE + layer)
+
+
+@inlined
+def keep_sum(plan: Plan, w: Work, layer: int, k: int) -> None:
+    """The next layer's rows as they are now become partial sum k."""
+    begin, end = plan.first[layer + 1], plan.first[layer + 2]
+    s = first_sum(plan, layer) + k
+    n = w.rows.shape[0] - 1
+    for j in range(n + 1):
+        for i in range(begin, end):
+            w.sums[s, j, i - begin] = w.rows[j, i]
+    for i in range(begin, end):
+        w.sums[s, n + 1, i - begin] = w.error[i]
+
+
+@inlined
 def form_base(plan: Plan, w: Work, layer: int) -> None:
-    """The common part of the next layer's rows for all parts of a cell in ``layer``."""
+    """The part of the next layer's rows that all parts of a cell in ``layer`` have in common: the first partial sum."""
     n = w.rows.shape[0] - 1
     begin, end = plan.first[layer + 1], plan.first[layer + 2]
     for i in range(begin, end):
@@ -144,25 +165,35 @@ def form_base(plan: Plan, w: Work, layer: int) -> None:
             w.rows[j, i] = 0.0
         w.rows[n, i] = plan.bias[i]
         w.error[i] = plan.bias_error[i]
-    add_units(plan, w, layer, False)
-    for j in range(n + 1):
-        for i in range(begin, end):
-            w.base[j, i] = w.rows[j, i]
-    for i in range(begin, end):
-        w.base_error[i] = w.error[i]
+    at = plan.first[layer]
+    for k in range(w.open_count[layer] + 1):
+        stop = w.open_units[plan.first[layer] + k] if k < w.open_count[layer] else plan.first[layer + 1]
+        for f in range(at, stop):
+            add(plan, w, layer, f)
+        at = stop + 1
+    keep_sum(plan, w, layer, 0)
+    w.summed[layer] = 0
 
 
-@inner
-def enter_next(plan: Plan, w: Work, layer: int) -> None:
-    """The next layer's rows on the current cell, whose signs in ``layer`` are known: base plus open units."""
+@inlined
+def enter_next(plan: Plan, w: Work, layer: int) -> int:
+    """The next layer's rows on the current cell, whose signs in ``layer`` are known: from the last partial sum with the
+    same signs on.  The number of units that were added."""
     n = w.rows.shape[0] - 1
     begin, end = plan.first[layer + 1], plan.first[layer + 2]
+    k = w.summed[layer] // STRIDE
+    s = first_sum(plan, layer) + k
     for j in range(n + 1):
         for i in range(begin, end):
-            w.rows[j, i] = w.base[j, i]
+            w.rows[j, i] = w.sums[s, j, i - begin]
     for i in range(begin, end):
-        w.error[i] = w.base_error[i]
-    add_units(plan, w, layer, True)
+        w.error[i] = w.sums[s, n + 1, i - begin]
+    added = w.open_count[layer] - STRIDE * k
+    for at in range(STRIDE * k, w.open_count[layer]):
+        add(plan, w, layer, w.open_units[plan.first[layer] + at])
+        if (at + 1) % STRIDE == 0:
+            keep_sum(plan, w, layer, (at + 1) // STRIDE)
+    w.summed[layer] = w.open_count[layer]
     for i in range(begin, end):
         w.norm[i] = 0.0
     for j in range(n):
@@ -178,19 +209,10 @@ def enter_next(plan: Plan, w: Work, layer: int) -> None:
             w.norm[i] = w.size[i] = 0.0
             w.error[i] = np.inf
         w.slack[i] = (w.error[i] + plan.g * w.size[i]) * (1.0 + plan.g)
+    return int(added)
 
 
-@inner
-def mark_open(plan: Plan, w: Work, layer: int) -> None:
-    """Write down which units of the layer are open (the last rows of ``saved`` serve the layers)."""
-    row = w.saved.shape[0] - 1 - layer
-    for f in range(plan.first[layer], plan.first[layer + 1]):
-        w.saved[row, f - plan.first[layer]] = 0
-    for k in range(w.open_count[layer]):
-        w.saved[row, w.open_units[plan.first[layer] + k] - plan.first[layer]] = OPEN
-
-
-@inner
+@inlined
 def evaluate(w: Work, f: int, begin: int, end: int) -> None:
     """``value[v]`` of row f at the vertices."""
     n = w.rows.shape[0] - 1
@@ -203,7 +225,7 @@ def evaluate(w: Work, f: int, begin: int, end: int) -> None:
             w.value[v] += a * w.x[j, v]
 
 
-@inner
+@inlined
 def classify(w: Work, f: int, begin: int, end: int) -> tuple[int, int, int]:
     """Signs of row f at the vertices into ``side``: the numbers of positive, negative and undecided ones.
 
@@ -238,7 +260,7 @@ def classify(w: Work, f: int, begin: int, end: int) -> tuple[int, int, int]:
     return positive, negative, asked
 
 
-@inner
+@inlined
 def box_signs(plan: Plan, w: Work, layer: int, begin: int, end: int) -> None:
     """Signs of the layer's units that the bounding box of the vertices decides; UNKNOWN for the others."""
     n = w.rows.shape[0] - 1
@@ -272,7 +294,7 @@ def box_signs(plan: Plan, w: Work, layer: int, begin: int, end: int) -> None:
             w.sign[f] = UNKNOWN
 
 
-@inner
+@inlined
 def adjacent(w: Work, p: int, q: int, begin: int, end: int) -> bool:
     """Whether the segment of the vertices, which share n - 1 facets or more, is an edge of the cell."""
     n = w.x.shape[0]
@@ -293,7 +315,7 @@ def adjacent(w: Work, p: int, q: int, begin: int, end: int) -> bool:
 
 
 @inner
-def refine(plan: Plan, w: Work, table: Indices, v: int) -> None:
+def refine(plan: Plan, w: Work, top: int, v: int) -> None:
     """Compute vertex v anew from n of its facets, if that proves a smaller radius."""
     n = w.x.shape[0]
     count = 0
@@ -302,7 +324,7 @@ def refine(plan: Plan, w: Work, table: Indices, v: int) -> None:
         bit = 64 * k
         while word:
             if word & np.uint64(1):
-                w.pick[count] = table[bit]
+                w.pick[count] = w.table[top, bit]
                 count += 1
             word >>= np.uint64(1)
             bit += 1
@@ -405,8 +427,8 @@ def independent(w: Work, count: int) -> bool:
     return True
 
 
-@inner
-def refine_asked(plan: Plan, w: Work, table: Indices) -> bool:
+@inlined
+def refine_asked(plan: Plan, w: Work, top: int) -> bool:
     """Refine the undecided vertices; whether that can decide one of them."""
     f = w.counters[ASKED_ROW]
     better = False
@@ -414,24 +436,24 @@ def refine_asked(plan: Plan, w: Work, table: Indices) -> bool:
         v = w.ask[k]
         if not w.norm[f] * w.radius[v] <= 4.0 * w.slack[f] and not w.radius[v] <= 2.0**-50:
             before = w.radius[v]
-            refine(plan, w, table, v)
+            refine(plan, w, top, v)
             w.counters[REFINED] += 1
             if w.radius[v] < 0.5 * before:
                 better = True
     return better
 
 
-@inner
+@inlined
 def decide(plan: Plan, w: Work, f: int) -> tuple[int, int, int]:
     """:func:`classify` on the current cell, with refinement where that helps."""
     top = w.counters[TOP]
     while True:
         found = classify(w, f, w.start[top], w.stop[top])
-        if found[2] == 0 or not refine_asked(plan, w, w.table[top]):
+        if found[2] == 0 or not refine_asked(plan, w, top):
             return found
 
 
-@inner
+@inlined
 def cross(plan: Plan, w: Work, f: int, p: int, q: int, v: int) -> None:
     """Vertex v becomes the point of the edge pq on row f; its radius is rigorous (infinite or NaN when unknown)."""
     n = w.x.shape[0]
@@ -452,7 +474,7 @@ def cross(plan: Plan, w: Work, f: int, p: int, q: int, v: int) -> None:
                        + 4.0 * plan.g)
 
 
-@inner
+@inlined
 def copy_vertex(w: Work, source: int, target: int) -> None:
     """Vertex ``target`` becomes ``source``."""
     for j in range(w.x.shape[0]):
@@ -478,7 +500,7 @@ def forget_touching(w: Work, begin: int, end: int) -> None:
                     w.incidence[v, k] &= ~mask
 
 
-@inner
+@inlined
 def split(plan: Plan, w: Work, f: int) -> int:
     """Cut the current cell by row f, whose sides are in ``side``: the negative part waits, the positive is current."""
     top = w.counters[TOP]
@@ -543,7 +565,7 @@ def split(plan: Plan, w: Work, f: int) -> int:
         w.counters[UID] += 1
         if not w.radius[v] <= BLURRED:  # NaN included
             w.radius[v] = np.inf
-            refine(plan, w, w.table[top], v)
+            refine(plan, w, top, v)
             w.counters[REFINED] += 1
     for v in range(begin, end):
         if w.side[v] == 0:
@@ -585,7 +607,7 @@ def split(plan: Plan, w: Work, f: int) -> int:
     return FINISHED
 
 
-@inner
+@inlined
 def pop(plan: Plan, w: Work) -> None:
     """The current cell is done: the one that waits below is next."""
     top = w.counters[TOP] - 1
@@ -594,9 +616,10 @@ def pop(plan: Plan, w: Work) -> None:
         layer = w.layer[top]
         for f in range(plan.first[layer], plan.first[layer + 1]):
             w.sign[f] = w.saved[top, f - plan.first[layer]]
+        w.summed[layer] = min(w.summed[layer], w.position[top] - 1)
 
 
-@inner
+@inlined
 def write(plan: Plan, w: Work, out: Output) -> bool:
     """Append the current cell to the output; False when there is no room."""
     top = w.counters[TOP]
@@ -621,18 +644,16 @@ def write(plan: Plan, w: Work, out: Output) -> bool:
     return True
 
 
-@compiled
-def run(plan: Plan, w: Work, out: Output, collect: bool, budget: int) -> int:
-    """Traverse until something stops it; see the module.  ``budget`` counts multiplications, roughly."""
+@entry
+def run(plan: Plan, w: Work, out: Output, collect: bool, limit: int) -> int:
+    """Traverse until something stops it; see the module.  ``limit`` is one of ``WORK``: multiplications, roughly."""
     n = w.x.shape[0]
     depth = plan.first.shape[0] - 1
-    limit = w.counters[WORK] + budget
-    rounds = 0
     while w.counters[TOP] >= 0:
         # two rounds take a cell that was handed over past what its first owner had begun
-        if w.counters[WORK] > limit and rounds >= 2:
+        if w.counters[WORK] > limit and w.counters[ROUNDS] >= 2:
             return STOP_WORK
-        rounds += 1
+        w.counters[ROUNDS] += 1
         top = w.counters[TOP]
         layer = w.layer[top]
         begin, end = w.start[top], w.stop[top]
@@ -656,7 +677,6 @@ def run(plan: Plan, w: Work, out: Output, collect: bool, budget: int) -> int:
                     w.open_units[first + count] = f
                     count += 1
             w.open_count[layer] = count
-            mark_open(plan, w, layer)
             if layer + 1 < depth:
                 form_base(plan, w, layer)
                 w.counters[WORK] += (last - first) * (plan.first[layer + 2] - last) * (n + 1)
@@ -684,8 +704,8 @@ def run(plan: Plan, w: Work, out: Output, collect: bool, budget: int) -> int:
                 w.sign[f] = 1 if positive > 0 else 0
                 w.position[top] += 1
         elif layer + 1 < depth:
-            enter_next(plan, w, layer)
-            w.counters[WORK] += (last - first) + (w.open_count[layer] + 3) * (plan.first[layer + 2] - last) * (n + 1)
+            added = enter_next(plan, w, layer)
+            w.counters[WORK] += (last - first) + (added + 3) * (plan.first[layer + 2] - last) * (n + 1)
             w.layer[top] = layer + 1
             w.scan[top] = 0
         else:
@@ -696,11 +716,10 @@ def run(plan: Plan, w: Work, out: Output, collect: bool, budget: int) -> int:
     return FINISHED
 
 
-@compiled
+@entry
 def restore(plan: Plan, w: Work, layer: int) -> None:
     """The rows of all layers up to ``layer``, and its base, from the signs and open units that are set."""
     for k in range(layer + 1):
-        mark_open(plan, w, k)
         if k + 2 < plan.first.shape[0]:
             form_base(plan, w, k)
             if k < layer:

@@ -1,7 +1,13 @@
-"""How the compiled walks are compiled.
+"""The walks over cells in two forms, interpreted and compiled: one source, the same bits.
 
-``reassoc`` and ``contract`` let the compiler reorder and fuse sums; the error analysis holds for every order.  NaN and
-infinities keep their meaning.
+A walk is a module of functions on arrays.  As it is imported it is plain Python, hundreds of times slower than its
+compiled form, and at once there.  The compiled form costs half a second to load, and some ten seconds to compile where
+numba's cache does not have it yet.  So :class:`Forms` interprets the first stretch of work in a process, and numba is
+loaded only by those who walk on.
+
+Both forms compute the same floats, bit for bit: numba keeps the order of operations and rounds each of them, because
+fast-math flags are not given (by vertices they bring nothing, by programs a tenth), and numpy's scalars follow IEEE 754
+and wrap around as compiled arithmetic does.  So nothing depends on where a walk changes its form.
 
 numba's cache looks at the file of an entry point alone to see whether it is stale.  So all that an entry point calls is
 in its own file, whatever the length; what is here changes nothing that a stale cache could get wrong.
@@ -9,47 +15,138 @@ in its own file, whatever the length; what is here changes nothing that a stale 
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 import tempfile
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from types import FunctionType, ModuleType
+from typing import Any, TypeVar
 
-import numba
+import numpy as np
+import numpy.typing as npt
+
+log = logging.getLogger(__name__)
 
 # The arrays outlive the call, so counting references to them (numba's ``_nrt``) would be half of the time for nothing.
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"},
-                            "_nrt": False}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
 _INNER: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **_OPTIONS}
 _INLINED: dict[str, Any] = {"forceinline": True, **_INNER}
+_ENTRY: dict[str, Any] = {"cache": True, **_OPTIONS}
+_KIND: dict[Callable[..., object], dict[str, Any]] = {}
 F = TypeVar("F", bound=Callable[..., object])
 
 
-def compiled(function: F) -> F:
-    """An entry point, kept in numba's cache."""
-    try:
-        return cast(F, numba.njit(cache=True, **_OPTIONS)(function))
-    except RuntimeError:  # numba found no folder that it may write
-        folder = _temporary_folder()
-        if folder is None:
-            return cast(F, numba.njit(**_OPTIONS)(function))
-        config: Any = numba.config
-        before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
-        try:
-            return cast(F, numba.njit(cache=True, **_OPTIONS)(function))
-        finally:
-            config.CACHE_DIR = before  # others in this process may use numba, too
+def entry(function: F) -> F:
+    """An entry point of a walk: its compiled form is kept in numba's cache."""
+    _KIND[function] = _ENTRY
+    return function
 
 
 def inner(function: F) -> F:
-    """A function that only compiled code calls."""
-    return cast(F, numba.njit(**_INNER)(function))
+    """A function that only functions of the walk call, and rarely: a call passes all arrays, some 200 numbers."""
+    _KIND[function] = _INNER
+    return function
 
 
 def inlined(function: F) -> F:
-    """The same, for short functions that are called very often."""
-    return cast(F, numba.njit(**_INLINED)(function))
+    """The same for what is called often: inlined by force."""
+    _KIND[function] = _INLINED
+    return function
+
+
+class Forms:
+    """The two forms of the functions of ``module``, and how much more of its work is interpreted in this process.
+
+    Some tenths of a second of ``patience`` are about what it costs to load numba and its cache.
+    """
+
+    def __init__(self, module: ModuleType, patience: int) -> None:
+        self.module = module
+        self.patience = patience
+
+    def call(self, function: Callable[..., None], *arguments: object) -> None:
+        """``function(*arguments)`` in the form of the moment, for a short entry point."""
+        if self.patience > 0:
+            _interpret(function, *arguments)
+        else:
+            self._call_compiled(function, *arguments)
+
+    def run(self, function: Callable[..., int], work: npt.NDArray[np.int64], out_of_work: int, limit: int,
+            *arguments: object) -> int:
+        """``function(*arguments, limit)``, interpreted for as long as there is patience, then compiled.
+
+        ``work`` is a view of one number, in which the function counts; where that exceeds the limit it returns
+        ``out_of_work``, and goes on when it is called again.
+        """
+        if self.patience > 0:
+            before = int(work[0])
+            stop: int = _interpret(function, *arguments, min(limit, before + self.patience))
+            self.patience -= int(work[0]) - before
+            if stop != out_of_work or work[0] > limit:
+                return stop
+        return int(self._call_compiled(function, *arguments, limit))
+
+    def compiled(self, function: Callable[..., object]) -> Any:
+        """The compiled form of an entry point, numba's object."""
+        return self._compiled[function.__name__]
+
+    def _call_compiled(self, function: Callable[..., Any], *arguments: object) -> Any:
+        from numba.core import event  # noqa: PLC0415
+
+        with event.install_listener("numba:compile", self._listener):
+            return self.compiled(function)(*arguments)
+
+    @cached_property
+    def _listener(self) -> object:
+        """Says once that numba compiles, and does not read its cache: the user waits."""
+        from numba.core import event  # noqa: PLC0415
+
+        class Compiling(event.Listener):
+            said = False
+
+            def on_start(self, _event: object) -> None:
+                if not self.said:
+                    log.info("compiling the walk over cells: some ten seconds, once on this machine")
+                    self.said = True
+
+            def on_end(self, _event: object) -> None:
+                pass
+
+        return Compiling()
+
+    @cached_property
+    def _compiled(self) -> dict[str, Any]:
+        """The module's names once more, with numba's functions in place of those that are marked."""
+        names = dict(vars(self.module))
+        for name, function in vars(self.module).items():
+            if isinstance(function, FunctionType) and function in _KIND:
+                names[name] = _just_in_time(FunctionType(function.__code__, names, name), _KIND[function])
+        return names
+
+
+def _interpret(function: Callable[..., Any], *arguments: object) -> Any:
+    with np.errstate(all="ignore"):  # infinities, NaN and integers that wrap around are no news to a walk
+        return function(*arguments)
+
+
+def _just_in_time(function: FunctionType, options: dict[str, Any]) -> object:
+    import numba  # noqa: PLC0415  a quarter of a second
+
+    try:
+        return numba.njit(**options)(function)
+    except RuntimeError:  # numba found no folder that it may write
+        folder = _temporary_folder()
+        if folder is None:
+            return numba.njit(**_OPTIONS)(function)
+        config: Any = numba.config
+        before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
+        try:
+            return numba.njit(**options)(function)
+        finally:
+            config.CACHE_DIR = before  # others in this process may use numba, too
 
 
 def _temporary_folder() -> Path | None:

@@ -36,7 +36,7 @@ from typing import NamedTuple
 import numpy as np
 
 from verifier.geometry.filtered_network import HUGE, TINY, Bytes, Indices, Plan
-from verifier.geometry.just_in_time import compiled, inlined, inner
+from verifier.geometry.just_in_time import entry, inlined, inner
 from verifier.kernel.rational import FloatArray
 
 FINISHED, STOP_WORK, STOP_OUTPUT, STOP_ASK = range(4)
@@ -955,11 +955,10 @@ def write(plan: Plan, w: Work, out: Output) -> bool:
     return True
 
 
-@compiled
-def run(plan: Plan, w: Work, out: Output, collect: bool, budget: int) -> int:
-    """Walk until something stops it; see the module.  ``budget`` counts multiplications, roughly."""
+@entry
+def run(plan: Plan, w: Work, out: Output, collect: bool, limit: int) -> int:
+    """Walk until something stops it; see the module.  ``limit`` is one of ``WORK``: multiplications, roughly."""
     total = plan.first[plan.first.shape[0] - 1]
-    limit = w.counters[WORK] + budget
     while True:
         if w.counters[ACTIVE] == 0:
             if w.counters[WAITING] == 0:
@@ -1015,7 +1014,7 @@ def run(plan: Plan, w: Work, out: Output, collect: bool, budget: int) -> int:
             take(w, f, first)
 
 
-@compiled
+@entry
 def load(plan: Plan, w: Work, facets: Indices, signs: int) -> None:
     """The part of the box bounded by the rows ``facets`` (the domain's, then those of units), with the signs of the
     first ``signs`` units, becomes the current cell; its inner point is left to the caller."""

@@ -24,6 +24,7 @@ from verifier.geometry import cells_compiled as compiled
 from verifier.geometry.chart import Chart, Homogeneous, Row, primitive
 from verifier.geometry.exact_maps import ExactMaps
 from verifier.geometry.filtered_network import Bytes, Indices, Plan, make_plan
+from verifier.geometry.just_in_time import Forms
 from verifier.geometry.vertex_cell import domain_cell
 from verifier.kernel.network import Layer
 from verifier.kernel.rational import FloatArray
@@ -33,6 +34,7 @@ OUTPUT_CELLS = 256
 BUDGET = 30_000_000  # of one compiled call: some hundredths of a second
 REMEMBERED = 20_000  # exact vertices
 EXACT_WORK = 10_000  # what an exact sign counts as
+FORMS = Forms(compiled, patience=2_000_000)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +175,9 @@ class Walk:
             counters = self._work.counters
         if not self.space.layers:
             return self._domain()
-        stop = compiled.run(self.space.plan, self._work, self._output, self.collect, budget)
+        stop = FORMS.run(compiled.run, counters[compiled.WORK:compiled.WORK + 1], compiled.STOP_WORK,
+                         int(counters[compiled.WORK]) + budget,
+                         self.space.plan, self._work, self._output, self.collect)
         self.settled = stop in (compiled.FINISHED, compiled.STOP_WORK, compiled.STOP_OUTPUT)
         if stop == compiled.STOP_ASK:
             self._answer()
@@ -257,9 +261,10 @@ class Walk:
         counters[compiled.TOP] = counters[compiled.KNOWN_ROW] = -1
         return compiled.Work(
             plan.rows.copy(), plan.error.copy(), plan.size.copy(), plan.norm.copy(), plan.slack.copy(),
-            np.zeros_like(plan.rows), np.zeros(total), np.zeros(total, dtype=np.uint8), integers(total),
+            np.zeros((total // compiled.STRIDE + layers + 1, n + 2, widest)), integers(layers),
+            np.zeros(total, dtype=np.uint8), integers(total),
             integers(layers), integers(depth), integers(depth), integers(depth), integers(depth), integers(depth),
-            integers(depth, 64 * words), np.zeros((depth + layers, widest), dtype=np.uint8),
+            integers(depth, 64 * words), np.zeros((depth, widest), dtype=np.uint8),
             np.zeros((n, room)), np.zeros(room), np.zeros((room, words), dtype=np.uint64), integers(room),
             np.zeros(room), integers(room), np.zeros(room, dtype=np.int8), np.zeros(room, dtype=np.int8),
             integers(room), np.zeros(room, dtype=np.uint64), counters, np.zeros((2, n)), np.zeros((n, n)),
@@ -295,6 +300,7 @@ class Walk:
         work, plan = self._work, self.space.plan
         work.counters[compiled.TOP] = 0
         work.counters[compiled.KNOWN_ROW] = -1
+        work.counters[compiled.ROUNDS] = 0
         work.start[0], work.stop[0] = 0, count
         work.layer[0], work.position[0] = cell.layer, cell.position
         work.x[:, :count], work.radius[:count] = cell.x, cell.radius
@@ -315,7 +321,7 @@ class Walk:
             units = cell.open_units if layer == cell.layer else cell.open_units[:0]
             work.open_count[layer] = len(units)
             work.open_units[plan.first[layer]:plan.first[layer] + len(units)] = units
-        compiled.restore(plan, work, cell.layer)
+        FORMS.call(compiled.restore, plan, work, cell.layer)
 
     def unload(self) -> list[OpenCell]:
         """Everything that is open, as subtrees for other walks (the last is next here); this walk is then finished.
