@@ -265,7 +265,7 @@ def _read_witness(header: dict[str, Any], queries: int) -> tuple[int, Point]:
 def _searcher(engine: str, solver: str) -> Iterator[Callable[..., tuple[SearchResult, str]]]:
     """How an engine searches a query: what it found, and the reason of an answer that is neither point nor proof."""
     if engine == "propagate":
-        from verifier.engines.cell_safety import search_by_cells  # noqa: PLC0415  loads the compiled walk
+        from verifier.engines.cell_safety import search_by_cells  # noqa: PLC0415
 
         yield lambda query, **options: (search_by_cells(query, **options), TIME_LIMIT)
         return

@@ -120,7 +120,7 @@ class _Bounds:
 
     walk: RegionWalk
     progress: Bracket | None
-    told: float | None = None  # when; compiled code is loaded before the first batch
+    told: float | None = None  # when; loading code and the first batch do not count
     waiting: float = SECONDS_BETWEEN
     least: int | None = None
 

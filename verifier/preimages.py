@@ -128,7 +128,7 @@ def _rows(part: Polyhedron) -> list[HalfSpace]:
 
 def _inputs(dimension: int, queries: Sequence[Query], domains: Sequence[Query], timeout: float | None,
             executor: MapExecutor | None, progress: Callable[[int], None] | None) -> InputSet:
-    from verifier.engines.cell_points import Part, PartsOf  # noqa: PLC0415  loads the compiled walk
+    from verifier.engines.cell_points import Part, PartsOf  # noqa: PLC0415
     from verifier.engines.cell_units import Harvest  # noqa: PLC0415
     from verifier.engines.propagate import Region  # noqa: PLC0415
 

@@ -41,7 +41,7 @@ class Glance:
         seen = []
         for number, place in enumerate(values.argmax(axis=1).tolist()):
             c = int(np.searchsorted(found.start, place, side="right")) - 1
-            vertex = propagation.vertex_cell(found, c).vertices[place - int(found.start[c])]
+            vertex = propagation.vertex_cell(found, c).vertex(place - int(found.start[c]))
             seen.append((float(values[number, place]), vertex))
         return [tuple(seen)], WORK * values.shape[1]
 

@@ -167,25 +167,29 @@ class Cell:
         return tuple(self.chart.point(u) for u in self.chart_vertices)
 
     @property
-    def chart_vertices(self) -> tuple[Homogeneous, ...]:
-        """The vertices in chart coordinates, exactly.  Raises ValueError in the representation by linear programs."""
+    def _own(self) -> _VertexBody:
         if isinstance(self._body, LpCell):
             raise ValueError("a cell by linear programs has rows and no vertices: convert its constraints")
-        return self._body.exact(self)
+        return self._body
+
+    def vertex(self, place: int) -> Point:
+        """One of the vertices.  Raises ValueError in the representation by linear programs."""
+        return self.chart.point(self._own.vertex(self, place))
+
+    @property
+    def chart_vertices(self) -> tuple[Homogeneous, ...]:
+        """The vertices in chart coordinates, exactly.  Raises ValueError in the representation by linear programs."""
+        return self._own.exact(self)
 
     @property
     def float_vertices(self) -> tuple[FloatArray, FloatArray]:
         """Approximate vertices in chart coordinates, shape (vertices, k), and rigorous error bounds (maximum norm)."""
-        if isinstance(self._body, LpCell):
-            raise ValueError("a cell by linear programs has rows and no vertices: convert its constraints")
-        return self._body.x.T, self._body.radius
+        return self._own.x.T, self._own.radius
 
     @property
     def incidence(self) -> tuple[tuple[int, ...], ...]:
         """For every vertex the indices of the ``facets`` it lies on."""
-        if isinstance(self._body, LpCell):
-            raise ValueError("a cell by linear programs has rows and no vertices: convert its constraints")
-        return self._body.on
+        return self._own.on
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +201,10 @@ class _VertexBody:
     numbers: tuple[int, ...]
 
     def exact(self, cell: Cell) -> tuple[Homogeneous, ...]:
-        return tuple(self.space.vertex([self.numbers[i] for i in facets], cell.signs) for facets in self.on)
+        return tuple(self.vertex(cell, place) for place in range(len(self.on)))
+
+    def vertex(self, cell: Cell, place: int) -> Homogeneous:
+        return self.space.vertex([self.numbers[i] for i in self.on[place]], cell.signs)
 
     def interior(self, cell: Cell) -> Homogeneous:
         points = [[Fraction(p, v[-1]) for p in v] for v in self.exact(cell)]
