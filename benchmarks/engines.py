@@ -16,19 +16,35 @@ import resource
 import sys
 import time
 from collections import Counter
+from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from tests.reference import decide
 from verifier.api import verify
+from verifier.engines import lp_walk
 from verifier.engines.propagate import count_cells
 from verifier.formats.onnx import LoadedNetwork, read_network
 from verifier.formats.vnnlib import Property, read_property
+from verifier.geometry import traversal
+from verifier.kernel.network import Network
+from verifier.kernel.polyhedron import Box
 from verifier.properties.safety import Outcome
 from verifier.results import WORD_OF, read_expected
 from verifier.suite import Instance, read_instances
 
 WORDS = {word: verdict for verdict, word in WORD_OF.items()}
+
+
+@cache
+def load_walks() -> None:
+    """Load the compiled walks, which may have to be compiled first: that is no instance's time."""
+    before = [forms.patience for forms in (traversal.FORMS, lp_walk.FORMS)]
+    traversal.FORMS.patience = lp_walk.FORMS.patience = 0
+    absolute = Network.from_arrays(weights=[[[1], [-1]], [[1, 1]]], biases=[[0, 0], [0]])
+    for representation in ("vertices", "lp"):
+        count_cells(absolute, Box.from_bounds([-1], [1]), representation=representation)
+    traversal.FORMS.patience, lp_walk.FORMS.patience = before
 
 
 def by_cells(instance: Instance, seconds: int, answer: Connection) -> None:
@@ -46,6 +62,7 @@ def read(instance: Instance) -> tuple[LoadedNetwork, Property]:
 
 def verdicts(instance: Instance, seconds: int, brute: int) -> tuple[dict[str, str], dict[str, float]]:
     """What each engine says of an instance, and its CPU seconds; propagation alone when it did not finish."""
+    load_walks()
     receiver, sender = multiprocessing.Pipe(duplex=False)
     child = multiprocessing.get_context("fork").Process(target=by_cells, args=(instance, seconds, sender))
     child.start()
