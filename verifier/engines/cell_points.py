@@ -4,23 +4,18 @@ Theory.  On a cell the network is affine, so a disjunct is a polyhedron there: t
 the disjunct pulled back to chart coordinates.  Whether it has a point, strict half-spaces included, is decided by two
 exact linear programs (:mod:`verifier.solvers.two_lps`).
 
-*A filter before them.*  With all phases decided, the backward substitution of :mod:`verifier.kernel.bounds` has no
-relaxation gap: it returns numbers ``(g, k)`` and a bound e of all rounding errors with
-
-    normal . (x, N(x)) - offset  >=  g . x + k - e      on the cell.
-
-A linear function is least at a vertex.  With ``x = B u + o`` and a vertex u of which ``|U - u|_inf <= r`` is known, ``g
-. x + k`` exceeds ``(g B) U + (g o + k)`` in floats minus ``|g B|_1 r`` minus ``gamma (|g| (|B| 1 + |o|) + |k|)``, since
-``|u_j| <= 1``.  A half-space that is false at all vertices by more than that is false on the cell, and its disjunct
-has no point there.  What remains, every tie among it, goes to the linear programs.
+*A filter before them.*  On a cell ``normal . (x, N(x)) - offset`` is one affine function, known in floats with its
+error (:mod:`verifier.geometry.float_maps`).  It is least at a vertex, and vertices are known with their errors.  A
+half-space that is proved to be false at all vertices is false on the cell, and its disjunct has no point there.  What
+remains, every tie among it, goes to the linear programs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -30,14 +25,12 @@ from verifier.geometry.homogeneous import Constraints
 from verifier.geometry.polytope import Polyhedron
 from verifier.geometry.representation import normalised
 from verifier.geometry.traversal import FloatCells
-from verifier.kernel.bounds import FloatBounds, Slopes, default_slopes
-from verifier.kernel.branches import Branches, Indices, Mask
+from verifier.kernel.branches import Mask
 from verifier.kernel.query import Query
-from verifier.kernel.rational import Matrix, Point, dot, nearest_float
+from verifier.kernel.rational import FloatArray, Matrix, Point, dot, nearest_float
 from verifier.solvers.two_lps import Witness, strict_feasibility
 
 PROGRAM_WORK = 200_000  # of one question to the linear programs
-AT_A_TIME = 64          # cells filtered together
 
 
 @dataclass(frozen=True)
@@ -164,68 +157,31 @@ class _Filter:
     """The filter of this module, for cells of a bounded domain."""
 
     def __init__(self, query: Query, propagation: Propagation) -> None:
-        self.bounds = FloatBounds(query)
-        self.root = Branches.root(query)
-        slopes: list[Slopes] = []
-        for layer, negative in enumerate(self.bounds.slope):
-            lower, upper = self.root.lower[layer], self.root.upper[layer]
-            branch, unit = self.root.undecided(layer)
-            for bound, sign in ((lower, 1.0), (upper, -1.0)):
-                found = self.bounds.unit_bounds(self.root, layer, branch, unit, np.full(len(unit), sign), slopes)
-                bound[branch, unit] = sign * found.lower
-            self.bounds.calibrate(self.root)
-            slopes.append(Slopes(*default_slopes(lower, upper, negative)))
+        self.propagation = propagation
+        self.disjuncts = len(query.disjuncts)
+        inputs = query.network.inputs
         basis, origin = propagation.chart.linear()
-        self.basis = np.array([[nearest_float(v) for v in row] for row in basis])
-        self.origin = np.array([nearest_float(v) for v in origin])
-        inputs, k = self.basis.shape
-        self.gamma = 4 * (inputs + k + 16) * 2.0**-53
+        columns = list(zip(*basis, strict=True))
+        rows = [(d, h) for d, disjunct in enumerate(query.disjuncts) for h in disjunct]
+        self.disjunct, self.strict = [d for d, _ in rows], [h.strict for _, h in rows]
+        self.weight = _floats([h.normal[inputs:] for _, h in rows], query.network.outputs)
+        self.linear = _floats([[dot(h.normal[:inputs], column) for column in columns] for _, h in rows], len(columns))
+        self.constant = _floats([[dot(h.normal[:inputs], origin) - h.offset] for _, h in rows], 1)[0]
 
+    @np.errstate(over="ignore", invalid="ignore")
     def possible(self, found: FloatCells) -> Mask:
         """Shape (cells, disjuncts): False only where the disjunct has no point in the cell."""
-        parts = [self._some(found, begin, min(begin + AT_A_TIME, len(found.signs)))
-                 for begin in range(0, len(found.signs), AT_A_TIME)]
-        return np.concatenate(parts)
-
-    def _some(self, found: FloatCells, begin: int, end: int) -> Mask:
-        count, disjunct = end - begin, self.bounds.row_disjunct
-        possible = np.ones((count, len(self.bounds.query.disjuncts)), dtype=bool)
-        rows = len(disjunct)
-        if not rows:
+        possible = np.ones((len(found.signs), self.disjuncts), dtype=bool)
+        if not self.disjunct:
             return possible
-        branches, slopes = self._branches(found.signs[begin:end])
-        branch: Indices = np.repeat(np.arange(count), rows)
-        row: Indices = np.tile(np.arange(rows), count)
-        bound = self.bounds.row_bounds(branches, row, branch, slopes)
-        start = found.start[begin:end + 1]
-        span = slice(int(start[0]), int(start[-1]))
-        owner = np.repeat(np.arange(count), np.diff(start))
-        with np.errstate(invalid="ignore", over="ignore"):
-            slope = bound.linear @ self.basis
-            shift = bound.constant + bound.linear @ self.origin
-            reach = np.abs(bound.linear) @ (np.abs(self.basis).sum(axis=1) + np.abs(self.origin))
-            slack = bound.error + self.gamma * (reach + np.abs(bound.constant)) + 2.0**-900
-            norm = np.abs(slope).sum(axis=1) * (1 + self.gamma)
-            for r in range(rows):
-                at = owner * rows + r
-                value = (slope[at] * found.x[:, span].T).sum(axis=1) + shift[at] - slack[at]
-                least = np.minimum.reduceat(value - norm[at] * found.radius[span], start[:-1] - start[0])
-                possible[:, disjunct[r]] &= ~((least >= 0) if self.bounds.row_strict[r] else (least > 0))
+        maps = self.propagation.float_maps(found).combined(self.weight, self.linear, self.constant)
+        value, error = maps.at(found.owner, found.x, found.radius)
+        least = np.minimum.reduceat(value - error, found.start[:-1])
+        for r, (disjunct, strict) in enumerate(zip(self.disjunct, self.strict, strict=True)):
+            possible[:, disjunct] &= ~(least[:, r] >= 0 if strict else least[:, r] > 0)
         return possible
 
-    def _branches(self, signs: Any) -> tuple[Branches, list[Slopes]]:
-        """The cells as branches on which every unit is decided."""
-        count, first = len(signs), 0
-        lower, upper, slopes = [], [], []
-        for layer, phase in enumerate(self.bounds.has_phase):
-            width = len(phase)
-            # linear layers at the end have no signs in a walk
-            own = signs[:, first:first + width] if first < signs.shape[1] else np.ones((count, width))
-            active = own.astype(bool) | ~phase
-            first += width
-            low, high = self.root.lower[layer], self.root.upper[layer]
-            lower.append(np.where(active, np.maximum(low, 0.0), low) * phase)
-            upper.append(np.where(active, high, np.minimum(high, 0.0)) * phase)
-            slopes.append(Slopes(*default_slopes(lower[-1], upper[-1], self.bounds.slope[layer])))
-        lo, hi = (np.repeat(a, count, axis=0) for a in (self.root.lo, self.root.hi))
-        return Branches(lo, hi, lower, upper, np.ones((count, 1), dtype=bool)), slopes
+
+def _floats(rows: Sequence[Sequence[Fraction]], columns: int) -> FloatArray:
+    """The transposed rows, rounded to nearest."""
+    return np.array([[nearest_float(v) for v in row] for row in rows]).reshape(len(rows), columns).T

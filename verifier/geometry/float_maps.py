@@ -11,6 +11,10 @@ and ``error = 0`` only for functions that are exactly zero, as inactive ReLUs ar
 *At vertices.*  ``| fl(A . V + C) - f(v) |  <=  slack + norm radius`` as there, on a bounded chart; 0 for such
 functions.
 
+*Combinations.*  ``F = sum_j w_j f_j + b . u + c``, in floats from its parts, is off by at most ``sum_j |w_j| error_j``
+and g times the sum of all magnitudes, ``sum_j |w_j| (|A_j|_1 + |C_j|) + |b|_1 + |c|``, which also covers that w, b and
+c are numbers rounded once.
+
 *Different maps.*  Cells whose numbers ``p = sum r_ij (A, C)_ij``, with fixed factors ``|r_ij| <= 1``, are farther apart
 than their errors have different maps: p is off by at most ``sum_i error_i`` and the rounding of the sum.
 
@@ -34,7 +38,7 @@ import numpy.typing as npt
 
 from verifier.geometry.chart import Chart
 from verifier.geometry.exact_maps import ExactMaps
-from verifier.geometry.filtered_network import HUGE, TINY, Bytes, Indices, make_plan, rounded
+from verifier.geometry.filtered_network import HUGE, LEAST, TINY, Bytes, Indices, make_plan, rounded
 from verifier.kernel.network import Layer
 from verifier.kernel.rational import FloatArray
 
@@ -61,6 +65,23 @@ class FloatMaps:
         slack = (self.error + self.g * (norm + np.abs(self.constant)) + TINY) * (1 + self.g)
         slack = np.where(self.error == 0, 0.0, slack)
         return values, (slack[cell] + norm[cell] * radius[:, None]) * (1 + self.g)
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def combined(self, weight: FloatArray, linear: FloatArray, constant: FloatArray) -> FloatMaps:
+        """The functions ``sum_j weight[j, r] f_j + linear[:, r] . u + constant[r]`` on every cell.
+
+        The three are numbers rounded to nearest, each 0 or of a size from ``LEAST`` to ``HUGE``; with one that is not,
+        nothing is known of its function.
+        """
+        outputs, k = self.linear.shape[2], len(linear)
+        g = max(self.g, 4 * (outputs + k + 16) * 2.0**-53)
+        given = np.abs(np.concatenate([weight, linear, constant[None]]))
+        known = ((given == 0) | ((given >= LEAST) & (given <= HUGE))).all(axis=0)
+        own = np.abs(self.linear).sum(axis=1) + np.abs(self.constant)
+        size = own @ np.abs(weight) + np.abs(linear).sum(axis=0) + np.abs(constant)
+        error = (self.error @ np.abs(weight) + g * size + TINY) * (1 + g)
+        return FloatMaps(self.linear @ weight + linear, self.constant @ weight + constant,
+                         np.where(known & (error < np.inf), error, np.inf), g)
 
     @np.errstate(over="ignore", invalid="ignore")
     def marks(self) -> tuple[FloatArray, FloatArray]:
