@@ -81,14 +81,17 @@ def _programs(network: Network, queries: tuple[Query, ...], objective: str | Non
     from verifier.formats.expression import parse_expression  # noqa: PLC0415
 
     programs = []
-    for query in queries:
-        model = Milp(network, query.domain, no_solver, tighten)
-        for disjunct in query.disjuncts:
-            if objective is None:
-                programs.append(model.program(disjunct))
-                continue
-            if model.homogeneous:
-                raise InputError("an objective needs inputs with bounds: a program has one optimum at most, on a box")
-            expression = parse_expression(objective, network.inputs, network.outputs)
-            programs.append(model.optimum(disjunct, expression.coefficients))
+    try:
+        for query in queries:
+            model = Milp(network, query.domain, no_solver, tighten)
+            for disjunct in query.disjuncts:
+                if objective is None:
+                    programs.append(model.program(disjunct))
+                    continue
+                if model.homogeneous:
+                    raise InputError("an objective needs inputs with bounds: one program has one optimum, on a box")
+                expression = parse_expression(objective, network.inputs, network.outputs)
+                programs.append(model.optimum(disjunct, expression.coefficients))
+    except OverflowError:
+        raise InputError("the question has numbers beyond floating point, in which programs are written") from None
     return programs

@@ -277,15 +277,24 @@ def _radius(text: str) -> Fraction:
 
 
 def _points(path: Path, inputs: int) -> list[Point]:
-    """The points of a CSV file, one a line; a first line with letters names the columns."""
+    """The points of a CSV file, one a line; a first line of words names the columns."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = [(number, row) for number, row in enumerate(csv.reader(file), start=1) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: a readable CSV file was required: {error}") from None
-    if rows and any(letter.isalpha() and letter not in "eE" for cell in rows[0][1] for letter in cell):
+    if rows and all(_is_name(cell) for cell in rows[0][1]):
         del rows[0]
     return [_numbers(f"{path}, line {number}", row, inputs) for number, row in rows]
+
+
+def _is_name(cell: str) -> bool:
+    """Whether a cell names a column: what begins like a word and is no number, as ``inf`` would be."""
+    try:
+        float(cell)
+    except ValueError:
+        return cell.strip(' "')[:1].isalpha()
+    return False
 
 
 def _drawing(network: Network, domain: RegionDomain, plot: Path | None, axes: str, fix: str

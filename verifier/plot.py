@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 ENDINGS = (".png", ".svg", ".pdf")
 MOST_OUTLINED = 2_000
+MOST_DRAWN = 10**150  # the libraries that draw multiply coordinates
 MOST_VECTORS = 20_000
 """More polygons become pixels inside an SVG or PDF file, which would not open otherwise."""
 
@@ -65,6 +66,13 @@ class Marks:
     """What the set is called in the legend; without it the legend names the marks alone."""
 
 
+def _drawn(value: Fraction) -> float:
+    """A coordinate, about.  Raises InputError beyond what pictures have."""
+    if abs(value) > MOST_DRAWN:
+        raise InputError(f"a picture has coordinates up to {float(MOST_DRAWN):.0e}, received a larger one")
+    return nearest_float(value)
+
+
 @dataclass
 class _Shapes:
     """What is left of a set in the plane of the picture, as floats; ``keys`` run along ``polygons``."""
@@ -77,7 +85,7 @@ class _Shapes:
     def add(self, region: Polyhedron, view: Polyhedron, key: Hashable = None) -> None:
         if not region.is_bounded():
             region = region.intersection(view)
-        corners = [(nearest_float(x), nearest_float(y)) for x, y in region.vertices()]
+        corners = [(_drawn(x), _drawn(y)) for x, y in region.vertices()]
         if len(corners) > 2:
             self.polygons.append(corners)
             self.keys.append(key)
@@ -166,8 +174,8 @@ class _Picture:
         self._legend: list[Any] = []
         self._figure = self._matplotlib.figure.Figure(figsize=(6.4, 4.8), layout="constrained")
         self._axes: Axes = self._figure.add_subplot()
-        self._axes.set_xlim(*map(nearest_float, box[0]))
-        self._axes.set_ylim(*map(nearest_float, box[1]))
+        self._axes.set_xlim(*map(_drawn, box[0]))
+        self._axes.set_ylim(*map(_drawn, box[1]))
         names = [marks.names.get(j, f"{letter}_{j}") for j in coordinates]
         self._axes.set_xlabel(names[0], parse_math=False)
         self._axes.set_ylabel(names[1], parse_math=False)

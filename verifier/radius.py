@@ -190,8 +190,11 @@ def _proposer(queries: Sequence[Query], center: Point, norm: Norm, engine: str, 
         part = theory.within(queries[number], norm, center, radius) if radius > 0 else None
         if part is None or (half is not None and time.time() >= half):
             return []
-        model = models.setdefault((number, part.domain), Milp(part.network, part.domain, solve))
-        return model.patterns_near(queries[number].disjuncts[disjunct], center, norm is Norm.MAXIMUM, half)
+        try:
+            model = models.setdefault((number, part.domain), Milp(part.network, part.domain, solve))
+            return model.patterns_near(queries[number].disjuncts[disjunct], center, norm is Norm.MAXIMUM, half)
+        except OverflowError:  # the model is one of floats
+            return []
 
     with chosen as solve:
         yield propose

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from verifier.formats.witness import counted, format_rational
+from verifier.formats.witness import counted, format_rational, format_root
 from verifier.headers import box_json
 from verifier.kernel.domain import Polytope
 from verifier.kernel.rational import to_text
@@ -23,14 +22,8 @@ LIMIT = "a strict constraint excludes the nearest input itself, but not those on
 
 
 def length(norm: Norm, value: Fraction) -> str:
-    """A distance; in the L2 norm ``value`` is its square, and a root that is no rational number is named as such."""
-    if norm is not Norm.L2:
-        return format_rational(value)
-    root = Fraction(math.isqrt(value.numerator), math.isqrt(value.denominator))
-    if root * root == value:
-        return format_rational(root)
-    about = math.sqrt(value)
-    return f"sqrt({quotient(value)}) (about {about:.7g})"
+    """A distance; in the L2 norm ``value`` is its square."""
+    return format_root(value) if norm is Norm.L2 else format_rational(value)
 
 
 def radius_text(found: Radius, facts: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -352,15 +353,16 @@ def _proposed_starts(domains: Sequence[Query], directions: Sequence[Point], solv
         raise InputError(str(error)) from None
     with chosen as solve:
         for place, domain in enumerate(domains):
-            model = Milp(domain.network, domain.domain, solve)
-            for number, direction in enumerate(directions):
-                if half is not None and time.time() >= half:
-                    return starts
-                if progress is not None:
-                    progress(number / len(directions) / 2, f"{solver}: optimum {number + 1} of {len(directions)}")
-                point = model.best(domain.disjuncts[0], direction, half)
-                if point is not None:
-                    starts[number][place] = point
+            with suppress(OverflowError):  # the model is one of floats; proofs need no start
+                model = Milp(domain.network, domain.domain, solve)
+                for number, direction in enumerate(directions):
+                    if half is not None and time.time() >= half:
+                        return starts
+                    if progress is not None:
+                        progress(number / len(directions) / 2, f"{solver}: optimum {number + 1} of {len(directions)}")
+                    point = model.best(domain.disjuncts[0], direction, half)
+                    if point is not None:
+                        starts[number][place] = point
     return starts
 
 

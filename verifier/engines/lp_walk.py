@@ -26,7 +26,7 @@ from verifier.geometry.just_in_time import Forms
 from verifier.geometry.traversal import Space, Statistics
 from verifier.kernel.domain import value
 from verifier.kernel.polyhedron import Box
-from verifier.kernel.rational import FloatArray
+from verifier.kernel.rational import FloatArray, nearest_float
 
 BUDGET = 30_000_000  # of one compiled call: some hundredths of a second
 OUTPUT_CELLS = 256
@@ -224,11 +224,13 @@ class LpWalk:
         """The nearest float point, if the filter proves that it is inside the current cell (and, with ``row_sign``,
         that the current row has that sign there)."""
         work = self._work
-        x = np.array([v / point[-1] for v in point[:-1]])
+        x = np.array([nearest_float(Fraction(v, point[-1])) for v in point[:-1]])
+        largest = max(1.0, float(np.abs(x).max(initial=0.0)))
+        if not largest < HUGE:
+            return None
         count, f = int(work.counters[compiled.FACETS]), int(work.counters[compiled.UNIT])
         values = x @ work.table[:-1, :count] + work.table[-1, :count]
-        largest = max(1.0, float(np.abs(x).max(initial=0.0)))
-        proved = largest < HUGE and bool((np.abs(x) < work.reach).all())
+        proved = bool((np.abs(x) < work.reach).all())
         proved = proved and bool((values > work.margin[:count] * largest).all())
         if self.ball:
             proved = proved and sum(Fraction(v) ** 2 for v in x.tolist()) < 1

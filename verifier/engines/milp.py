@@ -109,10 +109,15 @@ class Finding:
     touching: bool = False
 
 
+BEYOND = "its numbers are beyond floating point"
+
+
 class Milp:
     """The model of one network on one domain, and what a solver finds in it.
 
     ``tighten``: whether bounds are narrowed by linear programs (None: when there are more than TIGHTEN binaries).
+
+    A mixed-integer program is one of floats: making it, and asking, raises OverflowError where a number is beyond.
     """
 
     def __init__(self, network: Network, domain: Box, solve: Solve, tighten: bool | None = None) -> None:
@@ -290,7 +295,10 @@ def decide(query: Query, solve: Solve, *, deadline: float | None = None, **optio
     touches, cutting inputs ends late or never, and branches are split on units early.
     """
     half = None if deadline is None else (time.time() + deadline) / 2
-    finding = Milp(query.network, query.domain, solve).find(query.disjuncts, half)
+    try:
+        finding = Milp(query.network, query.domain, solve).find(query.disjuncts, half)
+    except OverflowError:
+        finding = Finding(None, BEYOND)
     if finding.point is not None:
         return SearchResult((), False, finding.point, Effort()), ""
     result = search(query, deadline=deadline, few_units=TOUCHING_UNITS if finding.touching else FEW_UNITS, **options)

@@ -118,8 +118,10 @@ class SharedVertices:
         packed = np.packbits(np.concatenate([positive, zero], axis=1), axis=1)
         ends = np.searchsorted(vertex, np.arange(len(owner) + 1)).tolist()
         numbers = number.tolist()
-        keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel().tolist()
-        return cast(list[bytes], keys), [numbers[a:b] for a, b in itertools.pairwise(ends)]
+        facets = [numbers[a:b] for a, b in itertools.pairwise(ends)]
+        if not packed.size:  # the domain is one point, and no unit has a phase: there is one vertex
+            return [b""] * len(owner), facets
+        return cast(list[bytes], packed.view(np.dtype((np.void, packed.shape[1]))).ravel().tolist()), facets
 
     def _compute(self, signs: bytes, vertices: Sequence[tuple[bytes, list[int]]]) -> None:
         propagation = self.propagation

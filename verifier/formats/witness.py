@@ -9,6 +9,7 @@ decimals only, and is the one place where a number without a finite decimal has 
 from __future__ import annotations
 
 import decimal
+import math
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -37,6 +38,23 @@ def format_rational(value: Fraction) -> str:
     if value.denominator != 1:
         quotient += "/" + format(Decimal(value.denominator), "f")
     return f"{quotient} (about {_text(_nearest(value, 7), _PLAIN_APPROXIMATION)})"
+
+
+def format_root(square: Fraction) -> str:
+    """The root of a number that is not negative: as :func:`format_rational` where it is rational, else named by its
+    square, with 7 digits marked by "about".
+
+    >>> format_root(Fraction(9, 4)), format_root(Fraction(2))
+    ('1.5', 'sqrt(2) (about 1.414214)')
+    """
+    root = Fraction(math.isqrt(square.numerator), math.isqrt(square.denominator))
+    if root * root == square:
+        return format_rational(root)
+    about = _context(7).plus(_context(40).sqrt(_nearest(square, 40)))
+    quotient = format(Decimal(square.numerator), "f")
+    if square.denominator != 1:
+        quotient += "/" + format(Decimal(square.denominator), "f")
+    return f"sqrt({quotient}) (about {_text(about, _PLAIN_APPROXIMATION)})"
 
 
 def competition_witness(x: Sequence[Fraction], y: Sequence[Fraction], input_names: Sequence[str],

@@ -16,8 +16,10 @@ in arrays for m rows, writes beyond their end.
 from __future__ import annotations
 
 import math
+import sys
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
@@ -74,9 +76,20 @@ def work_bound(rows: int, dimension: int) -> int:
 
 
 def _converted(table: Table, given: Description) -> Table:
-    with _LOCK:
+    with _LOCK, _long_numbers():
         output = cdd.gmp.copy_output(cdd.gmp.polyhedron_from_matrix(_matrix(table, given)))
         return Table([tuple(row) for row in output.array], frozenset(output.lin_set))
+
+
+@contextmanager
+def _long_numbers() -> Iterator[None]:
+    """The wrapper hands numbers over as text, which Python refuses to make of more than 4,300 digits."""
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        yield
+    finally:
+        sys.set_int_max_str_digits(before)
 
 
 def _matrix(table: Table, given: Description) -> cdd.gmp.Matrix:
