@@ -94,15 +94,17 @@ def main() -> int:
     parser.add_argument("--properties", nargs="*", default=[], help="only instances whose property file is so named")
     parser.add_argument("--seconds", type=int, default=30)
     parser.add_argument("--brute", type=int, default=0)
+    parser.add_argument("--skip", type=int, default=0, help="leave out the first instances")
     parser.add_argument("--every", type=int, default=1, help="take every n-th instance only")
     options = parser.parse_args()
     instances = [i for i in read_instances(options.family, None)
                  if not options.properties or Path(i.property).name.split(".")[0] in options.properties]
+    instances = instances[options.skip::options.every]
     table = options.family / "expected.csv"
     expected = read_expected(table) if table.exists() else {}
     totals: Counter[str] = Counter()
     seconds: Counter[str] = Counter()
-    for instance in instances[::options.every]:
+    for instance in instances:
         said, spent = verdicts(instance, options.seconds, options.brute)
         name = f"{Path(instance.network).name} {Path(instance.property).name}"
         seconds.update(spent)
@@ -117,7 +119,7 @@ def main() -> int:
         if len(words) > 1:
             print(f"DISAGREEMENT: {name}: {said}, expected {known}", flush=True)
             totals["disagreements"] += 1
-    print(f"{len(instances[::options.every])} instances, {totals['undecided']} left out, "
+    print(f"{len(instances)} instances, {totals['undecided']} left out, "
           f"{totals['violated']} violated; "
           + "; ".join(f"{engine}: {totals[engine]} in {seconds[engine]:.1f} CPU s" for engine in
                       ("propagate", "branch", "brute force") if totals[engine])

@@ -140,16 +140,16 @@ def test_around_points(capsys):
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (("--box", "0:1", "--center", "0", "--radius", "1", "--norm", "2"), "at most one of --spec, --box and --center"),
-    (("--center", "0"), "--center needs --radius and --norm"),
+    (("--center", "0"), "--center needs --radius and --norm, too"),
     (("--radius", "1"), "--radius and --norm go with --center"),
     (("--center", "0,0", "--radius", "1", "--norm", "2"), "--center: 1 numbers, one for each input"),
     (("--center", "0", "--radius", "0", "--norm", "2"), "--radius: a number greater than 0 was required"),
     (("--center", "x", "--radius", "1", "--norm", "2"), "--center: a number such as"),
     (("--around", "missing.csv", "--radius", "1", "--norm", "2"), "missing.csv: a readable CSV file"),
-    (("--around", "missing.csv"), "--around goes with --radius and --norm"),
+    (("--around", "missing.csv"), "--around needs --radius and --norm"),
     (("--around", "a.csv", "--radius", "1", "--norm", "2", "--graph", "g"), "--around goes without --graph"),
     (("--bounds-only", "--graph", "g"), "--bounds-only writes no files"),
-    (("--plot", "p.svg"), "a picture of the coordinates [0, 1] needs a set that has them"),
+    (("--plot", "p.svg"), "a picture shows two coordinates, and this set has 1"),
     (("--plot", "p.doc"), "a picture is a file that ends in"),
     (("--kind", "curved"), "is not one of"),
 ])

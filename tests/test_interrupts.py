@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.engines.test_propagate import cube, modular
-from verifier import cli, counting, sets
+from verifier import cli, cli_regions, counting, sets
+from verifier.engines import optimum
 from verifier.engines.cell_units import Harvest
 from verifier.engines.nearest import NearestSearch
 from verifier.engines.region_walk import RegionWalk
@@ -158,3 +159,37 @@ def test_a_verdict_outlives_the_set_of_all_counterexamples(monkeypatch, capsys, 
     assert told.startswith("violated\n")
     assert "all counterexamples: unfinished, interrupted: 0 parts, in 0 cells\n" in told
     assert not file.exists()
+
+
+def test_the_best_that_an_interrupted_range_has_found_is_told(monkeypatch, capsys):
+    search = optimum.search
+    calls = []
+
+    def late(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return search(*arguments, **options)
+
+    monkeypatch.setattr(optimum, "search", late)
+    assert cli.run(["range", *SEVEN]) == 130
+    told = capsys.readouterr().out
+    assert "unknown, the work was interrupted; the best found is" in told
+    assert told.count("the best found is") == 1
+
+
+@pytest.mark.parametrize("step", ["_write", "_certify"])
+def test_a_count_outlives_the_files_about_it(monkeypatch, capsys, tmp_path, step):
+    def stop(*_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli_regions, step, stop)
+    files = {"--output": tmp_path / "regions.jsonl", "--certificate": tmp_path / "count.cert"}
+    arguments = [str(text) for option in files.items() for text in option]
+    assert cli.run(["regions", str(MODELS / "absolute.onnx"), *arguments]) == 130
+    told = capsys.readouterr().out
+    assert told.startswith("2\n")
+    for name, path in files.items():
+        written = step == "_certify" and name == "--output"
+        assert path.exists() == written
+        assert (f"{name[2:]} (interrupted)" in told) == (not written)

@@ -145,7 +145,7 @@ def test_wrong_use(tmp_path, arguments, message):
 def test_wrong_slices(tmp_path):
     with pytest.raises(InputError, match="cannot be fixed"):
         draw_partition([Tile(TRIANGLE, 0)], tmp_path / "a.png", fixed={0: F(1)})
-    with pytest.raises(InputError, match="needs a set"):
+    with pytest.raises(InputError, match="shows two coordinates"):
         draw_partition([], tmp_path / "a.png")
 
 

@@ -107,7 +107,7 @@ def test_range_of_an_empty_domain(capsys):
     (("--box", "0:1/0"), "a denominator other than 0 was required"),
     (("--box", "0:1e9999"), "at most 3900 digits"),
     ((), "either as --spec FILE or as --box LO:HI"),
-    (("--box", "0:1", "--spec", "touches.vnnlib"), "either as --spec FILE or as --box LO:HI"),
+    (("--box", "0:1", "--spec", "touches.vnnlib"), "either as --spec FILE or as --box LO:HI, received both"),
     (("--spec", "missing.vnnlib"), "missing.vnnlib: a readable file was required"),
     (("--box", "0:1", "--objective", "2*Y_1"), "the network has 1 output, Y_0 to Y_0: received Y_1"),
     (("--box", "0:1", "--objective", "Y_0*Y_0"), "character 4: a linear expression such as"),
@@ -157,7 +157,7 @@ def test_reach_out_of_time_writes_nothing(capsys):
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (("--layer", "3"), "a layer from 0 to 2 was required, received 3"),
-    (("--plot", "set.png"), "needs a set that has them, received one of dimension 1"),
+    (("--plot", "set.png"), "a picture shows two coordinates, and this set has 1"),
     (("--plot", "set.txt"), "a picture is a file that ends in"),
     (("--axes", "0"), "two numbers I,J were required"),
     (("--output", "nowhere/set.json"), "a file that can be written was required"),

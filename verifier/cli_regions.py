@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from verifier.kernel.rational import Point
     from verifier.properties.regions import RegionCounts, RegionKind
 
+INTERRUPTION = "interrupted"
 CHEAP = 20_000
 """Cells up to which linear regions and affine pieces are counted without being asked for."""
 
@@ -90,7 +91,7 @@ def regions_command(net: Path, *, spec: Path | None, box: str | None, center: st
     facts: dict[str, Any] = {"digest": network.digest}
     if around is not None:
         if center is not None or spec is not None or box is not None or radius is None or norm is None:
-            raise InputError("--around goes with --radius and --norm and with no other domain")
+            raise InputError("--around needs --radius and --norm, and goes with no other domain")
         if graph is not None or plot is not None or certificate is not None or bounds_only:
             raise InputError("--around goes without --graph, --plot, --certificate and --bounds-only")
         return _around(network, around, _radius(radius), norm, output, timeout, jobs, as_json)
@@ -113,17 +114,24 @@ def regions_command(net: Path, *, spec: Path | None, box: str | None, center: st
     asked = counts.of(wanted)
     assert asked is not None
     files = {"output": output, "graph": graph, "plot": plot, "certificate": certificate}
-    done = asked.is_exact and not interrupted
-    missing = {} if done else dict.fromkeys(files, "interrupted" if interrupted else "the count is not exact")
-    if done:
-        _write(network, domain, wanted, output, graph)
-        if plot is not None:
-            from verifier.counting import convex_domain  # noqa: PLC0415
-            from verifier.region_picture import draw_regions  # noqa: PLC0415
+    missing = dict.fromkeys(files, INTERRUPTION if interrupted else "the count is not exact")
+    if asked.is_exact and not interrupted:
+        try:
+            _write(network, domain, wanted, output, graph)
+            del missing["output"], missing["graph"]
+            if plot is not None:
+                from verifier.counting import convex_domain  # noqa: PLC0415
+                from verifier.region_picture import draw_regions  # noqa: PLC0415
 
-            draw_regions(network, convex_domain(network, domain), plot, drawn, fixed, color)
-        if certificate is not None and not _certify(loaded, domain, wanted, certificate, time_left(timeout, started)):
-            missing["certificate"] = OUT_OF_TIME
+                draw_regions(network, convex_domain(network, domain), plot, drawn, fixed, color)
+            del missing["plot"]
+            if certificate is None or _certify(loaded, domain, wanted, certificate, time_left(timeout, started)):
+                del missing["certificate"]
+            else:
+                missing["certificate"] = OUT_OF_TIME
+        except KeyboardInterrupt:
+            complain(INTERRUPTION)
+            interrupted, missing = True, dict.fromkeys(missing, INTERRUPTION)
     facts |= written(files, missing, as_json)
     _tell(counts, wanted, facts, time.monotonic() - started, as_json)
     return INTERRUPTED if interrupted else HOLDS if asked.is_exact and not missing else UNKNOWN
@@ -244,7 +252,8 @@ def _domain(network: Network, spec: Path | None, box: str | None, center: str | 
     if center is None:
         return None
     if radius is None or norm is None:
-        raise InputError("--center needs --radius and --norm")
+        missing = [name for name, value in (("--radius", radius), ("--norm", norm)) if value is None]
+        raise InputError(f"--center needs {' and '.join(missing)}, too")
     point = _numbers("--center", center.split(","), network.inputs)
     return _ball(point, _radius(radius), norm)
 

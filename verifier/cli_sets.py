@@ -72,7 +72,8 @@ def _read_domain(network: LoadedNetwork, spec: Path | None, box: str | None) -> 
         return read_property(spec)
     if box is not None and spec is None:
         return parse_box(box, network.network.inputs)
-    raise InputError("the inputs are needed, either as --spec FILE or as --box LO:HI")
+    received = "neither" if spec is None else "both"
+    raise InputError(f"the inputs are needed, either as --spec FILE or as --box LO:HI, received {received}")
 
 
 @click.command("reach")
@@ -119,6 +120,8 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
         if merge or plot_inputs is not None or certificate is not None:
             raise InputError("--preimage is not combined with --merge, --plot-inputs or --certificate")
         target, letter = _read_set(preimage), "X"
+    if axes != "0,1" and plot is None and plot_inputs is None:
+        raise InputError("--axes is for --plot and --plot-inputs: it requires one")
     _require_drawable(plot, drawn, network.network.inputs if target is not None else width(network, layer))
     _require_drawable(plot_inputs, drawn, network.network.inputs)
     if fixed and plot_inputs is None:

@@ -282,6 +282,8 @@ def require_drawable(path: str | PathLike[str], coordinates: Sequence[int], dime
         raise InputError(f"{path}: a picture is a file that ends in {', '.join(ENDINGS)}")
     if len(coordinates) != 2 or coordinates[0] == coordinates[1]:
         raise InputError(f"a picture needs two different coordinates, received {list(coordinates)}")
+    if dimension < 2:
+        raise InputError(f"{path}: a picture shows two coordinates, and this set has {dimension}")
     if not all(0 <= j < dimension for j in coordinates):
         raise InputError(f"a picture of the coordinates {list(coordinates)} needs a set that has them, "
                          f"received one of dimension {dimension}")

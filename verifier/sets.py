@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from verifier.certificates import EndProof, cells_proof, write_cells, write_ranges
 from verifier.engines import optimum
@@ -232,7 +232,9 @@ def output_range(network: LoadedNetwork | Network, domain: Domain,
             task = _Task(domains, directions[number], sign * expression.constant, starts.get(number, {}), seed,
                          deadline, exact, compiled, executor)
             found.append(task.solve())
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        if isinstance(stop, Interrupted):
+            found.append(cast(EndProof, stop.result))
         unknown = [EndProof(Extremum(Kind.UNKNOWN, reason=INTERRUPTED))] * (len(ends) - len(found))
         raise Interrupted(_ranges(expressions, [*found, *unknown])) from None
     ranges = _ranges(expressions, found)
@@ -267,7 +269,13 @@ class _Task:
         best: tuple[Fraction, int, Point] | None = None
         reason = ""
         for number, domain in enumerate(self.domains):
-            answer = self._propose(number)
+            seen: list[Point] = []
+            try:
+                answer = self._propose(number, seen.append)
+            except KeyboardInterrupt:
+                values = [(dot(self.objective, x + domain.network.evaluate(x)), number, x) for x in seen[-1:]]
+                best = max([*values, *([] if best is None else [best])], default=None)
+                raise Interrupted(EndProof(self._unknown(best, INTERRUPTED))) from None
             if isinstance(answer, optimum.NoMaximum):
                 ray = tuple(map(Fraction, integral(answer.ray)))
                 return EndProof(conclude_unbounded(domain, self.objective, answer.x, ray), number)
@@ -298,11 +306,12 @@ class _Task:
         end = conclude_attained(self.domains, self.objective, self.constant, point, bounds)
         return EndProof(end, best[1], tuple(proofs))
 
-    def _propose(self, number: int) -> optimum.Maximum | optimum.NoMaximum | optimum.EmptyDomain | optimum.OutOfTime:
+    def _propose(self, number: int, better: Callable[[Point], None]
+                 ) -> optimum.Maximum | optimum.NoMaximum | optimum.EmptyDomain | optimum.OutOfTime:
         domain = self.domains[number]
         return optimum.maximise(domain.network, domain.domain, domain.disjuncts[0], self.objective,
                                 start=self.starts.get(number), seed=self.seed, deadline=self.deadline,
-                                compiled=self.compiled, executor=self.executor)
+                                compiled=self.compiled, executor=self.executor, better=better)
 
     def _proved(self, query: Query, blocks: Sequence[bytes]) -> Theorem | None:
         """What the checker makes of a proof: a theorem, or nothing.  Raises Late."""

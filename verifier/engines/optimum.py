@@ -87,10 +87,11 @@ def better_than(network: Network, domain: Box, constraints: tuple[HalfSpace, ...
 def maximise(network: Network, domain: Box, constraints: tuple[HalfSpace, ...], objective: Point, *,
              start: Point | None = None, seed: int = 0, deadline: float | None = None, compiled: bool = False,
              executor: MapExecutor | None = None, effort: Effort | None = None,
-             progress: Callable[[int, int, float], None] | None = None
+             progress: Callable[[int, int, float], None] | None = None, better: Callable[[Point], None] | None = None
              ) -> Maximum | NoMaximum | EmptyDomain | OutOfTime:
     """See the module.  ``constraints`` are over inputs and outputs as in a query, with zeros for the outputs, and not
-    strict.  ``start`` is a point of the domain, the better the faster.  ``effort`` is added to."""
+    strict.  ``start`` is a point of the domain.  ``effort`` is added to; ``better`` is told every
+    point that is better than those before."""
     spent = Effort() if effort is None else effort
     if start is None and not constraints and domain.is_bounded:
         # where nothing constrains the inputs but the box, a point is at hand
@@ -111,14 +112,16 @@ def maximise(network: Network, domain: Box, constraints: tuple[HalfSpace, ...], 
         if isinstance(best, NoMaximum):
             return best
         x = best
+        if better is not None:
+            better(x)
         value = dot(objective, x + network.evaluate(x))
         query = better_than(network, domain, constraints, objective, value)
         block = prove_at_once(query)  # such as that a sum of ReLUs is never below 0
         if block is not None:
             return Maximum(value, x, (zlib.compress(block.encode(), 6),))
-        better = _better(query, seed)
-        if better is not None and (deadline is None or time.time() < deadline):
-            x = better
+        climbed_to = _better(query, seed)
+        if climbed_to is not None and (deadline is None or time.time() < deadline):
+            x = climbed_to
             continue
         found = search(query, seed=seed, deadline=deadline, compiled=compiled, executor=executor,
                        few_units=TOUCHING_UNITS, progress=progress)

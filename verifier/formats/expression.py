@@ -51,7 +51,7 @@ def parse_expression(text: str, inputs: int, outputs: int) -> LinearExpression:
         match = _TERM.match(text, place)
         if match is None or (place > 0 and match["sign"] is None):
             raise InputError(f"expression {_short(text)!r}, character {place + 1}: a linear expression such as "
-                             f"2*Y_0 - Y_1 was required, received {_short(text[place:].strip()) or 'nothing'!r}")
+                             f"2*Y_0 - 1/2*Y_1 was required, received {_short(text[place:].strip()) or 'nothing'!r}")
         value = parse_number(match["factor"] or match["divisor"] or match["constant"] or "1")
         value = -value if match["sign"] == "-" else value
         name = match["right"] or match["left"] or match["alone"]
