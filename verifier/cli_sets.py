@@ -63,6 +63,9 @@ _domain = all_of(
     click.option("--box", metavar="LO:HI[,LO:HI...]",
                  help="Inputs: a box. One pair means every input; bounds are decimals or p/q; no number, no bound."))
 
+MOST_CONVERTED = 5
+"""Inputs up to which sets of them are written with vertices and with facets."""
+
 
 def _read_domain(network: LoadedNetwork, spec: Path | None, box: str | None) -> Domain:
     from verifier.formats.domains import parse_box  # noqa: PLC0415
@@ -186,7 +189,7 @@ def reach_command(net: Path, *, spec: Path | None, box: str | None, layer: int |
 
 
 def _write(found: Reach | InputSet, file: NewFile, inputs: Inputs | None, deadline: float | None) -> bool:
-    """Make all vertices and write the set, if there is time."""
+    """Make all vertices and write the set, if there is time; a set of few inputs with its vertices and facets."""
     from verifier.geometry.union_json import json_lines  # noqa: PLC0415
     from verifier.time_limits import Late, until  # noqa: PLC0415
 
@@ -194,7 +197,8 @@ def _write(found: Reach | InputSet, file: NewFile, inputs: Inputs | None, deadli
         for part in until(deadline, found.union.parts):
             if not part.is_implicit:  # of images some are written as they are
                 _ = part.given_generators
-        for line in until(deadline, json_lines(found.union, inputs=inputs)):
+        both = inputs is None and found.ambient_dimension <= MOST_CONVERTED
+        for line in until(deadline, json_lines(found.union, both, inputs)):
             file.file.write(line.encode())
     except Late:
         return False
