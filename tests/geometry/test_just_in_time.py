@@ -111,12 +111,23 @@ def test_both_forms_compute_the_same_bits(name: str, method: str) -> None:
 
 
 def test_small_questions_do_not_load_numba() -> None:
-    code = ("import sys; from fractions import Fraction\n"
+    code = ("import sys\n"
+            "from verifier.geometry import just_in_time\n"
+            "just_in_time._is_cached = lambda module: False\n"
             "from verifier import Box, reach, read_network\n"
             "network = read_network('models/random_7x7.onnx').network\n"
             "assert reach(network, Box.from_bounds([-1] * 3, [1] * 3)).cells == 483\n"
             "assert 'numba' not in sys.modules")
     subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, check=True, timeout=60)
+
+
+def test_what_is_compiled_already_is_loaded_sooner(tmp_path: Path) -> None:
+    module = ModuleType("walk")
+    module.__file__ = str(tmp_path / "walk.py")
+    assert Forms(module, 800).patience == 800
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "walk.run-1.py311.nbi").touch()
+    assert Forms(module, 800).patience == 100
 
 
 TOY = """

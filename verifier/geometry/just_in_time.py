@@ -60,12 +60,13 @@ def inlined(function: F) -> F:
 class Forms:
     """The two forms of the functions of ``module``, and how much more of its work is interpreted in this process.
 
-    Some tenths of a second of ``patience`` are about what it costs to load numba and its cache.
+    ``patience`` is a guess at what may be interpreted rather than compiled, some tenths of a second; where numba's
+    cache has the module already, loading it costs less.
     """
 
     def __init__(self, module: ModuleType, patience: int) -> None:
         self.module = module
-        self.patience = patience
+        self.patience = patience // 8 if _is_cached(module) else patience
 
     def call(self, function: Callable[..., None], *arguments: object) -> None:
         """``function(*arguments)`` in the form of the moment, for a short entry point."""
@@ -125,6 +126,12 @@ class Forms:
             if isinstance(function, FunctionType) and function in _KIND:
                 names[name] = _just_in_time(FunctionType(function.__code__, names, name), _KIND[function])
         return names
+
+
+def _is_cached(module: ModuleType) -> bool:
+    """Whether numba's cache beside the module knows it; without numba, and no matter if it is wrong."""
+    source = Path(str(module.__file__))
+    return any(source.parent.glob(f"__pycache__/{source.stem}.*.nbi"))
 
 
 def _interpret(function: Callable[..., Any], *arguments: object) -> Any:
