@@ -31,6 +31,7 @@ from verifier.counting import (
     regions,
 )
 from verifier.engines.ball_proof import ball_frames
+from verifier.engines.partition_proof import IncompleteError
 from verifier.formats.errors import InputError
 from verifier.formats.onnx import read_network
 from verifier.formats.vnnlib import parse_property
@@ -279,7 +280,7 @@ def test_a_wrong_list_of_cells_has_no_proof_in_a_ball():
 
     frames = list(ball_frames(walk, cells))
     assert proof(frames).theorem.claim.complete
-    with pytest.raises(KeyError):
+    with pytest.raises(IncompleteError):
         list(ball_frames(walk, cells[1:]))
     for wrong in (F(1, 2), F(2)):
         with pytest.raises(InvalidCertificate):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -53,6 +53,7 @@ from verifier.time_limits import Late, in_time, until
 
 if TYPE_CHECKING:
     from verifier.engines.propagate import Cell, Region
+    from verifier.engines.region_walk import RegionWalk
 
 LONGEST_OBJECTIVE = 100_000  # characters; the time that it takes to read one grows faster than its length
 Told = Callable[[int, int], None]
@@ -98,12 +99,27 @@ def partition_proof(region: Region, cells: Sequence[Cell], *, joins: bool = Fals
     """
     from verifier.engines.partition_proof import prove_cells  # noqa: PLC0415
 
-    domain = Polytope(region.box, region.rows)
+    return _accepted(region.network, len(region.kept), Polytope(region.box, region.rows),
+                     partial(prove_cells, region, cells, complete=complete, joins=joins), deadline)
+
+
+def ball_partition_proof(walk: RegionWalk, cells: Sequence[Cell], *, joins: bool = False,
+                         deadline: float | None = None) -> PieceProof:
+    """The same for all cells of a walk over a Euclidean ball.  Raises as :func:`partition_proof`."""
+    from verifier.engines.ball_proof import ball_frames, ball_of  # noqa: PLC0415
+
+    ball = ball_of(walk)
+    return _accepted(walk.network, len(walk.network.layers), ball, partial(ball_frames, walk, cells, joins=joins),
+                     deadline)
+
+
+def _accepted(network: Network, layers: int, domain: Domain, frames: Callable[..., Iterator[bytes]],
+              deadline: float | None) -> PieceProof:
+    """Frames that the check accepts: those that trust floats or, if they deceive, those that are ``careful``."""
     for careful in (False, True):
-        frames = prove_cells(region, cells, complete=complete, joins=joins, careful=careful,
-                             between=partial(in_time, deadline))
         try:
-            return piece_proof(region.network, len(region.kept), domain, frames, deadline)
+            return piece_proof(network, layers, domain, frames(careful=careful, between=partial(in_time, deadline)),
+                               deadline)
         except InvalidCertificate as error:
             reason = str(error)
     raise ValueError(f"the proof of the cells was not accepted by the check: {reason}")

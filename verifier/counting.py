@@ -26,7 +26,7 @@ from verifier.kernel.query import Query
 from verifier.kernel.rational import Point
 from verifier.properties.cells import Counted, ProvedCells
 from verifier.properties.regions import RegionCount, RegionCounts, RegionKind, conclude
-from verifier.time_limits import Interrupted, Late, in_time, until
+from verifier.time_limits import Interrupted, Late, until
 
 if TYPE_CHECKING:
     from verifier.engines.executor import MapExecutor
@@ -273,25 +273,20 @@ def certify_regions(network: LoadedNetwork | Network, domain: RegionDomain, kind
 
     Raises InputError as :func:`count_regions`.
     """
-    from verifier.certificates import partition_proof, piece_proof, write_cells  # noqa: PLC0415
-    from verifier.engines.ball_proof import ball_frames  # noqa: PLC0415
+    from verifier.certificates import ball_partition_proof, partition_proof, write_cells  # noqa: PLC0415
     from verifier.engines.propagate import Region  # noqa: PLC0415
-    from verifier.kernel import domain as proved  # noqa: PLC0415
 
     deadline = None if timeout is None else time.time() + timeout
     wanted = region_kind(kind)
     walk = region_walk(network, domain)
     layers = len(walk.network.layers)
+    joins = wanted is RegionKind.LINEAR
     try:
         cells = [found.make() for batch in until(deadline, walk.batches()) for found in batch.cells]
         if walk.euclidean:
-            assert isinstance(walk.domain, Ball)
-            ball = proved.Ball(walk.domain.centre, walk.domain.radius, 2)
-            frames = ball_frames(walk, cells, partial(in_time, deadline))
-            piece = piece_proof(walk.network, layers, ball, frames, deadline)
+            piece = ball_partition_proof(walk, cells, joins=joins, deadline=deadline)
         else:
-            piece = partition_proof(Region(walk.network, walk.box, walk.rows), cells, deadline=deadline,
-                                    joins=wanted is RegionKind.LINEAR)
+            piece = partition_proof(Region(walk.network, walk.box, walk.rows), cells, joins=joins, deadline=deadline)
     except Late:
         return None
     given = domain if isinstance(domain, Property) else None

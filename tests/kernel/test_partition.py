@@ -137,13 +137,13 @@ def test_only_the_cell_across_is_accepted_across_a_facet() -> None:
         box = random_box(rng, network.inputs, True, bounded=True)
         region = Region(network, box)
         cells = found_cells(region)
-        prover = partition_proof._Prover(region, cells, False, False)
+        prover = partition_proof.Prover(region, cells, False, False)
         head = encode_head(region.kept, [cell.signs for cell in cells], True, prover.equations)
         machine = PartitionMachine(network, len(network.layers), Polytope(box), head)
         for pair in facet_pairs(cells):
             for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
-                work = partition_proof._CellWork(prover, one)
-                units, zeros = machine._rows(one, cells[one].signs, work.interior())
+                work = partition_proof.CellWork(prover, one)
+                units, zeros = machine._rows(one, cells[one].signs, work.interior)
                 assert list(units) == work.own
                 point = [v * math.lcm(*(w.denominator for w in prover.from_chart(pair.point)))
                          for v in (*prover.from_chart(pair.point), ONE)]
@@ -182,7 +182,7 @@ class Proof:
         second = Layer.relu(Matrix.from_rationals([(0, 1, 1, 0, 0, 0), (0, 1, -2, 1, 0, 0)]), Matrix.column([-1, 0]))
         self.region = Region(Network((first, second)), cube(2))
         self.cells = found_cells(self.region)
-        self.prover = partition_proof._Prover(self.region, self.cells, True, False)
+        self.prover = partition_proof.Prover(self.region, self.cells, True, False)
         self.parts = [self.prover.proof(number, True) for number in range(len(self.cells))]
 
     def check(self, parts: list[CellProof] | None = None, cells: list[Cell] | None = None) -> Cells:
@@ -247,7 +247,7 @@ def test_wrong_neighbours(proof: Proof) -> None:
 def test_a_facet_cannot_be_proved_away(proof: Proof) -> None:
     """For each facet every pair of rows as a basis, and every single row as multipliers."""
     for number, part in enumerate(proof.parts[:3]):
-        rows = partition_proof._CellWork(proof.prover, number).rows
+        rows = partition_proof.CellWork(proof.prover, number).rows
         for place, how in enumerate(part.how):
             if how > FACET:
                 continue
@@ -274,7 +274,7 @@ def test_wrong_bases(proof: Proof) -> None:
     """A basis with one row exchanged proves nothing, or the same."""
     rejected = 0
     for number, part in enumerate(proof.parts[:6]):
-        count = len(partition_proof._CellWork(proof.prover, number).rows)
+        count = len(partition_proof.CellWork(proof.prover, number).rows)
         for place, basis in enumerate(part.bases):
             for row in (*range(count), count, 10**6):
                 bases = [*part.bases[:place], (basis[0], row), *part.bases[place + 1:]]

@@ -1,15 +1,18 @@
 r"""Proofs that a list of cells is a partition of a Euclidean ball: facet pairing (CERTIFICATE.md, sections 9 to 12).
 
-A row g of a cell C either belongs to a facet that meets the open ball, and then there is a neighbour, or there are
-multipliers ``w >= 0`` for which ``f = sum w_i row_i - g`` is nowhere positive in the ball, or a constant that is not:
+A row g that belongs to no facet in the open ball has multipliers ``w >= 0`` of the rows of such facets for which ``f =
+sum w_i row_i - g`` is nowhere positive in the ball:
 
-* if the face ``C & {g = 0}`` is empty, those of a contradiction (Farkas);
-* if it stays outside of the open ball, those that prove its nearest point p (:mod:`verifier.geometry.nearest`): they
-  combine to ``p . u - |p|^2`` in coordinates in which the ball is the unit ball, which is at most 0 on it;
-* else the face has fewer dimensions than a facet, g is redundant, and a linear program says how.
+* the vertex of the cell at which g is least gives them, if g is not negative there: then f is constant
+  (:mod:`verifier.engines.vertex_bases`);
+* else the point p of ``C & {g <= 0}`` that is nearest to the centre does (:mod:`verifier.geometry.nearest`): in
+  coordinates in which the ball is the unit ball, f is a multiple of ``p . u - |p|^2``.  In floats it is the compiled
+  walk that finds p.  If p is clearly outside, rounded multipliers do as well, as the ball absorbs the rest;
+* what touches, or is not clear in floats, is computed exactly.  If there is no such point at all, multipliers of a
+  contradiction (Farkas) do; if it lies in the open ball, ``C & {g = 0}`` has fewer dimensions than a facet, and a
+  linear program says how.
 
-Scaled so that g has the coefficient -1 (or 0, which is ``w_g = 1``) they have the form of the theorem.  Nothing here is
-trusted.
+Nothing here is trusted.
 """
 
 from __future__ import annotations
@@ -19,124 +22,127 @@ from fractions import Fraction
 
 import numpy as np
 
-from verifier.engines.adjacency import CellRows, facet_point
-from verifier.engines.linear_regions import Joining
-from verifier.engines.partition_frames import CellProof, encode_batches, encode_head
-from verifier.engines.propagate import Cell, UnitFacet
+from verifier.engines.lp_walk import LpWalk
+from verifier.engines.partition_proof import CLEAR, CellWork, Prover, Reason, Refuter
+from verifier.engines.propagate import Cell, Region
 from verifier.engines.region_walk import RegionWalk
 from verifier.geometry.ball import point_in_unit_ball
-from verifier.geometry.chart import Homogeneous, Row
-from verifier.geometry.exact_maps import ExactMaps
+from verifier.geometry.chart import Chart, Homogeneous, Row
 from verifier.geometry.nearest import Nearest, nearest
-from verifier.kernel.partition import FACET, MULTIPLIERS, NEIGHBOUR
-from verifier.kernel.polyhedron import Box
-from verifier.kernel.rational import Point
-from verifier.solvers.exact_lp import solve
-from verifier.solvers.linear_program import LinearProgram, Optimal
-from verifier.solvers.rows import Rows
+from verifier.kernel.domain import Ball, Polytope
+from verifier.kernel.partition import basis_refutes, multipliers_refute
+from verifier.kernel.rational import FloatArray, common_denominator, dot, nearest_float
+
+ROUNDED = 20  # binary digits of multipliers after the point, for rows of size 1
 
 
-def ball_frames(walk: RegionWalk, cells: Sequence[Cell], between: Callable[[], None] = lambda: None
-                ) -> Iterator[bytes]:
-    """The frames of a proof that these are all cells of the walk's Euclidean ball, with what linear regions need.
+def ball_frames(walk: RegionWalk, cells: Sequence[Cell], *, joins: bool = True, careful: bool = False,
+                between: Callable[[], None] = lambda: None) -> Iterator[bytes]:
+    """The frames of a proof that these are all cells of the walk's Euclidean ball.
 
-    ``between()`` is called before each cell; what it raises ends the work.
+    ``joins``: with the facet points that a number of linear regions needs; ``careful``: everything is tested exactly
+    before it is written.  ``between()`` is called before each cell is dealt with; what it raises ends the work.  Raises
+    IncompleteError when they are not all.
     """
-    yield encode_head(walk.network.layers, [cell.signs for cell in cells], complete=True)
-    prover = _Prover(walk, cells)
-
-    def proofs() -> Iterator[CellProof]:
-        for number in range(len(cells)):
-            between()
-            yield prover.proof(number)
-
-    yield from encode_batches(proofs())
+    yield from _BallProver(walk, cells, joins, careful, between).frames(complete=True)
 
 
-class _Prover:
-    """In chart coordinates the ball is the unit ball; its box is full-dimensional, so a row has the same numbers there
-    as in the checker's coordinates, up to the affine change and a positive factor."""
+def ball_of(walk: RegionWalk) -> Ball:
+    """The Euclidean ball of a walk as the checker takes it."""
+    assert walk.euclidean
+    assert not isinstance(walk.domain, Polytope)
+    return Ball(walk.domain.centre, walk.domain.radius, 2)
 
-    def __init__(self, walk: RegionWalk, cells: Sequence[Cell]) -> None:
-        self.walk, self.cells = walk, cells
-        self.index = {cell.signs: number for number, cell in enumerate(cells)}
-        self.far = ExactMaps(walk.network.layers, walk.chart)
-        self.first = np.cumsum([0, *(layer.units for layer in walk.network.layers)]).tolist()
-        self.keys = [walk.maps.key(cell.signs) for cell in cells]
-        self.joining = Joining(len(cells))
 
-    def proof(self, number: int) -> CellProof:
-        """What the checker is told of a cell."""
-        cell, walk = self.cells[number], self.walk
-        done = CellProof(walk.chart.point(walk.interior(cell)))
-        known = CellRows(walk.maps, cell.signs)
-        groups = [units for row, units in known.multiples.items() if any(row[:-1])]
-        own = [_oriented(known, cell, units[0]) for units in groups]
-        place_of = {unit: g for g, units in enumerate(groups) for unit in units}
-        places = {place_of[self.first[facet.layer] + facet.unit]: place
-                  for place, facet in enumerate(cell.facets) if isinstance(facet, UnitFacet)}
-        for g, row in enumerate(own):
-            point = self._on_facet(cell, places[g]) if g in places else None
-            if point is None:
-                done.how.append(MULTIPLIERS)
-                done.multipliers.append(self._in_inputs(own, g, _reason(own, g)))
-                continue
-            other = self.index[known.across(row, self.far)]
-            done.neighbours.append(other)
-            if self.keys[number] == self.keys[other] and self.joining.join(number, other):
-                done.how.append(FACET)
-                done.joins.append(walk.chart.point(point))
-            else:
-                done.how.append(NEIGHBOUR)
-        return done
+class _BallProver(Prover):
+    """In chart coordinates the ball is the unit ball."""
 
-    def _on_facet(self, cell: Cell, place: int) -> Homogeneous | None:
-        """A point of the facet's relative interior in the open ball, or None."""
-        constraints = cell.constraints
-        point = facet_point(cell, place, constraints)
+    def __init__(self, walk: RegionWalk, cells: Sequence[Cell], joins: bool, careful: bool,
+                 between: Callable[[], None]) -> None:
+        self.walk, self.ball = walk, ball_of(walk)
+        super().__init__(Region(walk.network, walk.box), cells, joins, careful, between)
+        self.programs = LpWalk(walk.propagation.space, collect=False, start=(), ball=True)
+        self.radius = nearest_float(self.ball.radius)
+        self.scale = common_denominator([*self.ball.centre, self.ball.radius])
+
+    def domain(self, chart: Chart) -> tuple[Ball, dict[int, int]]:
+        return self.ball, {}
+
+    def interior(self, cell: Cell) -> Homogeneous:
+        return self.walk.interior(cell)
+
+    def facet_point(self, cell: Cell, facet: int) -> Homogeneous | None:
+        point = super().facet_point(cell, facet)
         if point is None:
             return None
-        return point_in_unit_ball((*constraints, tuple(-v for v in constraints[place])), point)
+        constraints = cell.constraints
+        return point_in_unit_ball((*constraints, tuple(-v for v in constraints[facet])), point)
 
-    def _in_inputs(self, own: Sequence[Row], g: int, weights: dict[int, Fraction]) -> list[tuple[int, Fraction]]:
-        """Multipliers of chart rows as multipliers of the primitive rows over the inputs, where g counts -1."""
-        factors = {i: self._factor(own[i]) for i in {*weights, g}}
-        return sorted((i, w * factors[i] / factors[g] if i != g else w) for i, w in weights.items())
+    def refuter(self, work: CellWork, bounds: Sequence[int], rest: Sequence[int]) -> Refuter:
+        return _BallRefuter(self, work, bounds, rest)
 
-    def _factor(self, row: Row) -> Fraction:
-        """How many times the primitive row over the inputs the chart row is."""
-        normal, constant = self.walk.chart.over_inputs(row)
-        values = [*normal, constant]
-        scale = np.lcm.reduce(np.array([v.denominator for v in values], dtype=object))
-        shared = np.gcd.reduce(np.array([int(v * scale) for v in values], dtype=object))
-        return Fraction(int(shared), int(scale))
+    def centred(self, row: Row) -> Row:
+        """The row in chart coordinates, times a number that is the same for all rows."""
+        at_centre = dot(tuple(map(Fraction, row[:-1])), self.ball.centre) + row[-1]
+        return (*(int(self.scale * self.ball.radius * a) for a in row[:-1]), int(self.scale * at_centre))
 
-
-def _oriented(known: CellRows, cell: Cell, unit: int) -> Row:
-    row = known.rows[unit]
-    assert row is not None
-    return row if cell.signs[unit] else tuple(-v for v in row)
+    def floats(self, work: CellWork) -> FloatArray:
+        """All rows in chart coordinates, times a number that is the same for all."""
+        constants = work.gradients @ self.origin + work.offsets
+        return np.column_stack([work.gradients, constants / self.radius])
 
 
-def _reason(own: Sequence[Row], g: int) -> dict[int, Fraction]:
-    """Multipliers w of the rows by which ``sum w_i row_i - row_g`` is as the theory says."""
-    opposite = len(own)
-    found = nearest([*own, tuple(-v for v in own[g])], len(own[g]) - 1)
-    if isinstance(found, Nearest) and sum((v * v for v in found.point), Fraction(0)) < 1:
-        return _redundant(own, g)
-    weights = dict(found.multipliers) if found is not None else {}
-    against = weights.pop(opposite, Fraction(0))
-    if not against:
-        return {**weights, g: weights.get(g, Fraction(0)) + 1}
-    return {i: w / against for i, w in weights.items()}
+class _BallRefuter(Refuter):
 
+    def __init__(self, prover: _BallProver, work: CellWork, bounds: Sequence[int], rest: Sequence[int]) -> None:
+        super().__init__(work, bounds, rest)
+        self.prover = prover
 
-def _redundant(own: Sequence[Row], g: int) -> dict[int, Fraction]:
-    """Multipliers with ``row_g = sum w_i row_i + a nonnegative constant``, over the other rows."""
-    others = [i for i in range(len(own)) if i != g]
-    n = len(own[g]) - 1
-    rows = Rows.from_integers([(*(-v for v in own[i][:-1]), own[i][-1]) for i in others], n)
-    objective: Point = tuple(map(Fraction, own[g][:-1]))
-    best = solve(LinearProgram(objective, rows, Box.whole_space(n), (False,) * len(others)))
-    assert isinstance(best, Optimal), "a row that is redundant is bounded below by the others"
-    return {i: m for i, m in zip(others, best.row_multipliers, strict=True) if m}
+    def refuted(self) -> dict[int, Reason]:
+        """A basis where there is one, else multipliers."""
+        work, careful = self.work, self.prover.careful
+        found: dict[int, Reason] = {}
+        bases = self.bases()
+        clear = self.clear([*bases], [*bases.values()])
+        for (g, basis), known in zip(bases.items(), clear, strict=True):
+            if (known and not careful) or basis_refutes(work.rows, basis, [g]):
+                found[g] = basis
+        left = [g for g in self.rest if g not in found]
+        for g, short, known in self._rounded(left) if left else ():
+            found[g] = short if (known and not careful) or self._refute(g, short) else self._exact(g)
+        return found
+
+    def _refute(self, g: int, multipliers: Sequence[tuple[int, Fraction]]) -> bool:
+        scale = common_denominator(w for _, w in multipliers)
+        return multipliers_refute(self.prover.hull, self.work.rows, g, {i: int(w * scale) for i, w in multipliers},
+                                  scale)
+
+    def _rounded(self, left: Sequence[int]) -> Iterator[tuple[int, list[tuple[int, Fraction]], bool]]:
+        """Rows with short multipliers, and whether floats leave no doubt that these refute them."""
+        prover, work = self.prover, self.work
+        with np.errstate(all="ignore"):
+            rows = prover.floats(work)
+            bounds, goals = rows[self.bounds], rows[left]
+            raw = prover.programs.push_out(bounds, goals)
+            weights = np.round(raw[:, :-1] / raw[:, -1:] * 2.0**ROUNDED)
+            weights[~((weights > 0) & np.isfinite(weights))] = 0.0
+            parts = weights @ bounds / 2.0**ROUNDED - goals
+            sizes = weights @ np.abs(bounds) / 2.0**ROUNDED + np.abs(goals)
+            most = parts[:, -1] + np.sqrt((parts[:, :-1]**2).sum(axis=1))
+            clear = most < -CLEAR * sizes.sum(axis=1)
+        for g, own, known in zip(left, weights.tolist(), clear.tolist(), strict=True):
+            size = Fraction(work.magnitudes[g], 2**ROUNDED)
+            used = [(i, int(w)) for i, w in zip(self.bounds, own, strict=True) if w]
+            yield g, [(i, w * size / work.magnitudes[i]) for i, w in used], known
+
+    def _exact(self, g: int) -> list[tuple[int, Fraction]]:
+        """Multipliers of the nearest point, or of a linear program, by which the row is as the theory says."""
+        centred = [self.prover.centred(self.work.rows[i]) for i in (*self.bounds, g)]
+        opposite = tuple(-v for v in centred[-1])
+        found = nearest([*centred[:-1], opposite], self.size)
+        if isinstance(found, Nearest) and sum((v * v for v in found.point), Fraction(0)) < 1:
+            return self.multipliers(g)
+        assert found is not None
+        assert len(self.bounds) in found.multipliers, "the cell itself has points in the open ball"
+        against = found.multipliers[len(self.bounds)]
+        return [(place, w / against) for i, place in enumerate(self.bounds) if (w := found.multipliers.get(i))]

@@ -30,6 +30,7 @@ from verifier.kernel.rational import FloatArray, nearest_float
 
 BUDGET = 30_000_000  # of one compiled call: some hundredths of a second
 OUTPUT_CELLS = 256
+NO_LIMIT = 2**62
 EXACT_WORK = 1_000_000  # what an exact program counts as
 BASIS_WORK = 100_000    # and the exact solution for one basis
 FORMS = Forms(compiled, patience=1_000_000)
@@ -121,6 +122,21 @@ class LpWalk:
         if stop == compiled.STOP_ASK:
             self._answer()
         return self._taken()
+
+    def push_out(self, facets: FloatArray, goals: FloatArray) -> FloatArray:
+        """Multipliers ``w >= 0``, shape (goals, facets + 1), by which ``sum w_i facet_i - w_last goal`` seems to be
+        nowhere positive in the unit ball: proposals, zeros where nothing was found.
+
+        ``facets`` and ``goals`` are functions on the chart, shape (., n + 1), with gradients of about size 1; with a
+        goal there are no more of them than rows of the domain and of units.  Not while a cell is open: its memory is
+        used.
+        """
+        assert self._work.counters[compiled.ACTIVE] == 0
+        multipliers = np.full((len(goals), len(facets) + 1), -1.0)
+        self._work.table[:, :len(facets)] = facets.T
+        FORMS.run(compiled.push_out, self._work.counters[compiled.WORK:compiled.WORK + 1], compiled.STOP_WORK,
+                  NO_LIMIT, self._work, len(facets), np.ascontiguousarray(goals), multipliers)
+        return multipliers
 
     # --- subtrees ----------------------------------------------------------------------------------------------------
 

@@ -21,24 +21,25 @@ Property
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 
 from verifier.engines.adjacency import CellRows, facet_point
+from verifier.engines.linear_regions import Joining
 from verifier.engines.partition_frames import CellProof, encode_batches, encode_head
 from verifier.engines.propagate import Cell, Region, UnitFacet
+from verifier.engines.vertex_bases import vertex_bases
 from verifier.geometry.chart import Chart, DomainFacet, Homogeneous, Row
 from verifier.kernel.cell_maps import CellMaps, primitive
-from verifier.kernel.domain import Polytope, hull_of, value
+from verifier.kernel.domain import Domain, Polytope, hull_of, value
 from verifier.kernel.partition import BASES, FACET, MULTIPLIERS, NEIGHBOUR, basis_refutes
 from verifier.kernel.polyhedron import Box
 from verifier.kernel.rational import FloatArray, Point, common_denominator, dot, nearest_float
 from verifier.solvers.exact_lp import solve
-from verifier.solvers.highs import FloatLp, FloatStatus, Position, SolverError, WarmLp
 from verifier.solvers.linear_program import LinearProgram, Optimal
-from verifier.solvers.rows import Rows
+from verifier.solvers.rows import Rows, to_float
 
 BITS = (6, 12, 24, 60)  # of interior points
 CLEAR = 1e-6            # relative: floats below it are not clear
@@ -60,9 +61,7 @@ def prove_cells(region: Region, cells: Sequence[Cell], *, complete: bool = True,
     points that a number of linear regions needs.  ``between()`` is called before each cell is dealt with; what it
     raises ends the work.  Raises IncompleteError when they are not all.
     """
-    prover = _Prover(region, cells, joins, careful, between)
-    yield encode_head(region.kept, [cell.signs for cell in cells], complete, prover.equations)
-    yield from encode_batches((prover.proof(number, complete) for number in range(len(cells))), complete)
+    yield from Prover(region, cells, joins, careful, between).frames(complete)
 
 
 def equations_of(domain: Polytope, chart: Chart) -> dict[int, int]:
@@ -85,30 +84,26 @@ def equations_of(domain: Polytope, chart: Chart) -> dict[int, int]:
     return {number: int(m * scale) for number, m in zip(implied, found.x, strict=True)}
 
 
-@dataclass
-class _Prover:
-    region: Region
-    cells: Sequence[Cell]
-    joins: bool
-    careful: bool
-    between: Callable[[], None] = _nothing
-    equations: dict[int, int] = field(init=False)
+class Prover:
+    """What the proofs of all cells share; the domain is the polytope of the region."""
 
-    def __post_init__(self) -> None:
-        chart = self.cells[0].chart
-        domain = Polytope(self.region.box, self.region.rows)
-        self.equations = equations_of(domain, chart)
+    def __init__(self, region: Region, cells: Sequence[Cell], joins: bool, careful: bool,
+                 between: Callable[[], None] = _nothing) -> None:
+        self.region, self.cells, self.joins, self.careful, self.between = region, cells, joins, careful, between
+        chart = cells[0].chart
+        domain, self.equations = self.domain(chart)
         self.hull = hull_of(domain, self.equations)
         self.maps, self.far = (CellMaps(self.region.kept, self.hull.table, self.hull.denominator) for _ in range(2))
         self.index = {cell.signs: number for number, cell in enumerate(self.cells)}
-        kept = [label for number, label in enumerate(_labels(domain)) if number not in self.equations]
+        labels = _labels(domain) if isinstance(domain, Polytope) else []
+        kept = [label for number, label in enumerate(labels) if number not in self.equations]
         self.domain_row = {label: place for place, label in enumerate(kept)}
         basis, origin = chart.linear()
         free = self.hull.free
         self.linear = np.array([[nearest_float(v) for v in basis[j]] for j in free]).reshape(len(free), len(free))
         self.origin = np.array([nearest_float(origin[j]) for j in free])
         self.first = np.cumsum([0, *(layer.units for layer in self.region.kept)]).tolist()
-        self.leader = list(range(len(self.cells)))
+        self.joining = Joining(len(self.cells))
         self.map_of: list[int] = []
         if self.joins:
             known: dict[Row, int] = {}
@@ -117,11 +112,16 @@ class _Prover:
                 table, d = self.maps.output_table(cell.signs)
                 self.map_of.append(known.setdefault(primitive([d, *map(int, table.entries())]), len(known)))
 
+    def frames(self, complete: bool) -> Iterator[bytes]:
+        """The frames of the proof."""
+        yield encode_head(self.region.kept, [cell.signs for cell in self.cells], complete, self.equations)
+        yield from encode_batches((self.proof(number, complete) for number in range(len(self.cells))), complete)
+
     def proof(self, number: int, complete: bool) -> CellProof:
         """What the checker is told of a cell."""
         self.between()
-        work = _CellWork(self, number)
-        done = CellProof(self.point(work.interior()))
+        work = CellWork(self, number)
+        done = CellProof(self.point(work.interior))
         if complete:
             work.pair(done)
         return done
@@ -135,10 +135,24 @@ class _Prover:
         x = self.cells[0].chart.point(u)
         return tuple(x[j] for j in self.hull.free)
 
-    def root(self, i: int) -> int:
-        while self.leader[i] != i:
-            self.leader[i] = i = self.leader[self.leader[i]]
-        return i
+    # --- what depends on the kind of domain --------------------------------------------------------------------------
+
+    def domain(self, chart: Chart) -> tuple[Domain, dict[int, int]]:
+        """The domain with the multipliers that prove its equations."""
+        domain = Polytope(self.region.box, self.region.rows)
+        return domain, equations_of(domain, chart)
+
+    def interior(self, cell: Cell) -> Homogeneous:
+        """A point inside the cell and the domain, in chart coordinates."""
+        return cell.chart_interior
+
+    def facet_point(self, cell: Cell, facet: int) -> Homogeneous | None:
+        """A relative interior point of a facet that lies inside the domain, or None when that is no such facet."""
+        return facet_point(cell, facet, cell.constraints)
+
+    def refuter(self, work: CellWork, bounds: Sequence[int], rest: Sequence[int]) -> Refuter:
+        """What proves that the rows ``rest`` do not bound a cell that the rows ``bounds`` do."""
+        return Refuter(work, bounds, rest)
 
 
 def _labels(domain: Polytope) -> list[DomainFacet]:
@@ -148,25 +162,31 @@ def _labels(domain: Polytope) -> list[DomainFacet]:
     return [*bounds, *(DomainFacet("row", number) for number in range(len(domain.rows)))]
 
 
-class _CellWork:
+class CellWork:
     """One cell: its rows as the checker numbers them, in free coordinates."""
 
-    def __init__(self, prover: _Prover, number: int) -> None:
+    def __init__(self, prover: Prover, number: int) -> None:
         self.prover, self.number, self.cell = prover, number, prover.cells[number]
         self.known = CellRows(prover.maps, self.cell.signs)
         groups = [units for row, units in self.known.multiples.items() if any(row[:-1])]
         self.own = [self._oriented(units[0]) for units in groups]
         self.rows = [*self.own, *prover.hull.rows]
         of_unit = {unit: g for g, units in enumerate(groups) for unit in units}
+        self.across = {of_unit[prover.first[facet.layer] + facet.unit]: number
+                       for number, facet in enumerate(self.cell.facets) if isinstance(facet, UnitFacet)}
         self.facets = [of_unit[prover.first[facet.layer] + facet.unit] if isinstance(facet, UnitFacet)
-                       else len(groups) + prover.domain_row[facet] for facet in self.cell.facets]
-        self.gradients, self.offsets = Rows.from_integers(self.rows, len(prover.hull.free)).floats()
+                       else len(groups) + prover.domain_row[facet] for facet in self.cell.facets
+                       if isinstance(facet, UnitFacet) or facet in prover.domain_row]
+        rows = Rows.from_integers(self.rows, len(prover.hull.free))
+        self.magnitudes = rows.magnitudes
+        self.gradients, self.offsets = rows.floats()
 
     def _oriented(self, unit: int) -> Row:
         row = self.known.rows[unit]
         assert row is not None
         return row if self.cell.signs[unit] else tuple(-v for v in row)
 
+    @cached_property
     def interior(self) -> Homogeneous:
         """A point at which all facets are positive, in short numbers if possible."""
         bounds = [self.rows[place] for place in self.facets]
@@ -177,7 +197,7 @@ class _CellWork:
                     point = primitive([*(round(v * 2**bits) for v in middle.tolist()), 2**bits])
                     if all(value(row, point) > 0 for row in bounds):
                         return point
-        x = self.prover.from_chart(self.cell.chart_interior)
+        x = self.prover.from_chart(self.prover.interior(self.cell))
         scale = common_denominator(x)
         return (*(int(v * scale) for v in x), scale)
 
@@ -189,16 +209,16 @@ class _CellWork:
 
     def pair(self, done: CellProof) -> None:
         """Deal with every row."""
-        across = {place: facet for facet, place in enumerate(self.facets) if place < len(self.own)}
         neighbours: dict[int, tuple[int, Point | None]] = {}
-        for place, facet in across.items():
+        for place, facet in self.across.items():
             other = self.prover.index.get(self.known.across(self.own[place], self.prover.far))
             if other is not None:
                 joined, point = self._join(other, facet)
                 if joined:
                     neighbours[place] = other, point
         rest = [g for g in range(len(self.own)) if g not in neighbours]
-        refuted = _Refuter(self, rest).refuted() if rest else {}
+        bounds = [*neighbours, *(place for place in self.facets if place >= len(self.own))]
+        refuted = self.prover.refuter(self, bounds, rest).refuted() if rest else {}
         numbers: dict[tuple[int, ...], int] = {}
         for g in range(len(self.own)):
             if g in neighbours:
@@ -216,39 +236,43 @@ class _CellWork:
         done.bases = list(numbers)
 
     def _join(self, other: int, facet: int) -> tuple[bool, Point | None]:
-        """Whether the cell is a neighbour, and a facet point where one is needed."""
+        """Whether the cell may be named as a neighbour, and a facet point where one is needed.
+
+        For linear regions those with the same map have to be neighbours, unless they are joined already.
+        """
         prover = self.prover
         if not prover.joins or prover.map_of[self.number] != prover.map_of[other]:
             return True, None
-        point = facet_point(self.cell, facet, self.cell.constraints)
+        if prover.joining.root(self.number) == prover.joining.root(other):
+            return True, None
+        point = prover.facet_point(self.cell, facet)
         if point is None:
             return False, None
-        a, b = prover.root(self.number), prover.root(other)
-        prover.leader[a] = b
-        return True, None if a == b else prover.from_chart(point)
+        prover.joining.join(self.number, other)
+        return True, prover.from_chart(point)
 
 
 Reason = tuple[int, ...] | list[tuple[int, Fraction]]
 """A basis, or multipliers."""
 
 
-class _Refuter:
-    """Why rows do not bound a cell."""
+class Refuter:
+    """Why the rows ``rest`` do not bound a cell; ``bounds`` are rows that do, all of them."""
 
-    def __init__(self, work: _CellWork, rest: Sequence[int]) -> None:
-        self.work, self.rest = work, rest
+    def __init__(self, work: CellWork, bounds: Sequence[int], rest: Sequence[int]) -> None:
+        self.work, self.bounds, self.rest = work, list(dict.fromkeys(bounds)), rest
         self.size = work.gradients.shape[1]
 
     def refuted(self) -> dict[int, Reason]:
         """A basis or multipliers for each of the rows."""
-        proposals = self._by_vertices() if self.work.cell.has_vertices else self._by_programs()
+        proposals = self._by_vertices() if self.work.cell.has_vertices else self._by_walking()
         return {g: self._settled(g, *proposals[g]) for g in self.rest}
 
     def _settled(self, g: int, basis: tuple[int, ...] | None, clear: bool) -> Reason:
         believed = clear and not self.work.prover.careful
         if basis is not None and (believed or basis_refutes(self.work.rows, basis, [g])):
             return basis
-        return self._multipliers(g)
+        return self.multipliers(g)
 
     def _by_vertices(self) -> dict[int, tuple[tuple[int, ...] | None, bool]]:
         """The facets at the vertex where the row is least, if they are as many as dimensions."""
@@ -258,10 +282,10 @@ class _Refuter:
         best = values.argmin(axis=1).tolist()
         meeting = {v: tuple(sorted({work.facets[i] for i in work.cell.incidence[v]})) for v in set(best)}
         bases = [meeting[v] if len(meeting[v]) == self.size else None for v in best]
-        clear = self._clear(self.rest, bases)
+        clear = self.clear(self.rest, bases)
         return {g: (basis, known) for g, basis, known in zip(self.rest, bases, clear, strict=True)}
 
-    def _clear(self, rows: Sequence[int], bases: Sequence[tuple[int, ...] | None]) -> list[bool]:
+    def clear(self, rows: Sequence[int], bases: Sequence[tuple[int, ...] | None]) -> list[bool]:
         """Whether floats leave no doubt that the basis refutes the row."""
         used = list(dict.fromkeys(basis for basis in bases if basis is not None))
         if not used:
@@ -286,41 +310,24 @@ class _Refuter:
         result[places] = good
         return result.tolist()
 
-    def _by_programs(self) -> dict[int, tuple[tuple[int, ...] | None, bool]]:
-        """Optimal bases of linear programs; each is tried on all rows that are left."""
-        found: dict[int, tuple[tuple[int, ...] | None, bool]] = dict.fromkeys(self.rest, (None, False))
-        left = list(self.rest)
-        places = list(dict.fromkeys(self.work.facets))
-        while left:
-            g = left.pop()
-            basis = self._optimal_basis(g, [place for place in places if place != g])
-            if basis is None:
-                continue
-            found[g] = basis, self._clear([g], [basis])[0]
-            served = [h for h, clear in zip(left, self._clear(left, [basis] * len(left)), strict=True) if clear]
-            found.update(dict.fromkeys(served, (basis, True)))
-            left = [h for h in left if h not in served]
-        return found
+    def _by_walking(self) -> dict[int, tuple[tuple[int, ...] | None, bool]]:
+        """The same by walks over the vertices of cells that come without."""
+        found = self.bases()
+        bases = [found.get(g) for g in self.rest]
+        clear = self.clear(self.rest, bases)
+        return {g: (basis, known) for g, basis, known in zip(self.rest, bases, clear, strict=True)}
 
-    def _optimal_basis(self, g: int, places: Sequence[int]) -> tuple[int, ...] | None:
-        free = np.full(self.size, np.inf)
-        gradients, offsets = self.work.gradients, self.work.offsets
-        try:
-            program = WarmLp(FloatLp(gradients[g], gradients[places], -offsets[places], np.full(len(places), np.inf),
-                                     -free, free))
-            solution = program.solve()
-        except SolverError:
-            return None
-        if solution.status is not FloatStatus.OPTIMAL or solution.basis is None:
-            return None
-        tight = tuple(place for place, position in zip(places, solution.basis.rows.tolist(), strict=True)
-                      if position != Position.BASIC)
-        return tight if len(tight) == self.size else None
-
-    def _multipliers(self, g: int) -> list[tuple[int, Fraction]]:
-        """The same by an exact linear program over the facets."""
+    def bases(self) -> dict[int, tuple[int, ...]]:
+        """Proposals of bases, for those rows that have one."""
         work = self.work
-        places = [place for place in dict.fromkeys(work.facets) if place != g]
+        *x, scale = work.interior
+        inside = np.array([to_float(v, scale) for v in x])
+        return vertex_bases(work.gradients, work.offsets, self.bounds, self.rest, inside)
+
+    def multipliers(self, g: int) -> list[tuple[int, Fraction]]:
+        """The same by an exact linear program over the bounds."""
+        work = self.work
+        places = self.bounds
         rows = Rows.from_integers([(*(-v for v in work.rows[place][:-1]), work.rows[place][-1]) for place in places],
                                   self.size)
         found = solve(LinearProgram(tuple(map(Fraction, work.rows[g][:-1])), rows, Box.whole_space(self.size),

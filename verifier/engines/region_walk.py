@@ -140,8 +140,9 @@ class RegionWalk:
 
     def interior(self, cell: Cell) -> Homogeneous:
         """A point in the interior of the cell and of the domain, in chart coordinates."""
-        if not self.euclidean:
-            return cell.chart_interior
-        found = point_in_unit_ball(cell.constraints, cell.chart_interior)
+        point = cell.chart_interior
+        if not self.euclidean or sum(v * v for v in point[:-1]) < point[-1] ** 2:
+            return point
+        found = point_in_unit_ball(cell.constraints, point)
         assert found is not None, "a cell of a ball meets it"
         return found

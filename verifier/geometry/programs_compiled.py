@@ -1027,3 +1027,31 @@ def load(plan: Plan, w: Work, facets: Indices, signs: int) -> None:
         add_facet(w, f, 1.0 if f >= first and w.sign[f] == 1 else -1.0)  # a domain's rows are <= 0 in it
     forget(w)
     w.counters[UNIT], w.counters[ACTIVE] = first + signs, 1
+
+
+@entry
+def push_out(w: Work, m: int, goals: FloatArray, multipliers: FloatArray, limit: int) -> int:
+    """For each of the ``goals`` (., n + 1), functions scaled as facets are, ``multipliers`` (., m + 1) of the first m
+    facets in ``table`` and of the goal's negative, as found on the way from 0 to the nearest point at which none of
+    these is negative, or until it leaves the unit ball.  They are proposals; the current cell is spoilt.
+
+    Negative multipliers are not known yet: after ``STOP_WORK`` (``limit`` is one of ``WORK``) it goes on with those.
+    """
+    n = w.x.shape[0]
+    for g in range(goals.shape[0]):
+        if multipliers[g, m] >= 0.0:
+            continue
+        if w.counters[WORK] > limit:
+            return STOP_WORK
+        for j in range(n + 1):
+            w.table[j, m] = -goals[g, j]
+        for j in range(n):
+            w.x[j] = 0.0
+        w.counters[HELD] = 0
+        approach(w, m + 1)
+        for i in range(m + 1):
+            multipliers[g, i] = 0.0
+        for c in range(w.counters[HELD] + 1):
+            if w.force[c] > 0.0:
+                multipliers[g, w.active[c]] = w.force[c]
+    return FINISHED
