@@ -177,7 +177,7 @@ def test_every_way_is_used() -> None:
     """Bases, multipliers of the ball alone, and of bounds, in one proof."""
     walk = RegionWalk(lines((1, 0, F(-1, 2)), (0, 1, F(-1, 2)), (1, 1, F(-3, 5)), (4, 1, 0), (1, -1, 3)),
                       convex_domain(lines((1, 0, 0)), DISK))
-    prover = ball_proof._BallProver(walk, list(walk.cells()), False, False)
+    prover = ball_proof._BallProver(walk, list(walk.cells()), False, False, lambda: None)
     proofs = [prover.proof(number, True) for number in range(len(prover.cells))]
     used = [weights for proof in proofs for weights in proof.multipliers]
     assert any(proof.bases for proof in proofs)
