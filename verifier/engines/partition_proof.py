@@ -8,12 +8,14 @@ Method
     For each cell and each distinct row of a unit on it: if the row is a facet, the neighbour
     (:mod:`verifier.engines.adjacency`).  If not, a reason why it does not bound the cell: the row has its minimum over
     the cell at some vertex, and is a nonnegative combination of the facets that meet there, plus a constant; these
-    facets, the *basis*, are all that is written.  Vertices are those of the cell, or optima of linear programs.
+    facets, the *basis*, are all that is written.  Vertices are those of the cell, or a walk over them finds those that
+    are needed (:mod:`verifier.engines.vertex_bases`).
     Which vertex is the minimum is decided in floats; whatever is not clear in floats is tested exactly, by the
     checker's own function.  At a vertex where more facets meet than there are dimensions, and on cells without
     vertices, an exact linear program gives multipliers.
     For linear regions, facets between cells with the same map get an exact point, as far as they join what is not
-    joined yet.
+    joined yet.  What :class:`Prover` leaves to the kind of domain is here for polytopes, and for Euclidean balls in
+    :mod:`verifier.engines.ball_proof`.
 Property
     Nothing here is trusted.  With ``careful`` everything is tested exactly before it is written.
 """
