@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from verifier.certificates import EndProof, cells_proof, write_cells, write_ranges
@@ -34,7 +35,7 @@ from verifier.kernel.checker import NoPoint, PointIn, Theorem, check_no_point, c
 from verifier.kernel.network import Network
 from verifier.kernel.polyhedron import Box
 from verifier.kernel.query import Query
-from verifier.kernel.rational import Point, dot
+from verifier.kernel.rational import Point
 from verifier.properties.cells import Counted
 from verifier.properties.output_range import (
     Extremum,
@@ -266,23 +267,16 @@ class _Task:
     def solve(self) -> EndProof:
         bounds: list[tuple[Fraction | None, Theorem]] = []
         proofs: list[tuple[Fraction | None, tuple[bytes, ...]]] = []
-        best: tuple[Fraction, int, Point] | None = None
+        seen: list[tuple[Fraction, int, Point]] = []
         reason = ""
         for number, domain in enumerate(self.domains):
-            seen: list[Point] = []
             try:
-                answer = self._propose(number, seen.append)
+                answer = self._propose(number, seen)
             except KeyboardInterrupt:
-                values = [(dot(self.objective, x + domain.network.evaluate(x)), number, x) for x in seen[-1:]]
-                best = max([*values, *([] if best is None else [best])], default=None)
-                raise Interrupted(EndProof(self._unknown(best, INTERRUPTED))) from None
+                raise Interrupted(EndProof(self._unknown(seen, INTERRUPTED))) from None
             if isinstance(answer, optimum.NoMaximum):
                 ray = tuple(map(Fraction, integral(answer.ray)))
                 return EndProof(conclude_unbounded(domain, self.objective, answer.x, ray), number)
-            if isinstance(answer, optimum.OutOfTime | optimum.Maximum) and answer.x is not None:
-                value = dot(self.objective, answer.x + domain.network.evaluate(answer.x))
-                if best is None or value > best[0]:
-                    best = value, number, answer.x
             if isinstance(answer, optimum.OutOfTime):
                 reason = OUT_OF_TIME
                 continue
@@ -299,19 +293,21 @@ class _Task:
             bounds.append((bound, theorem))
             proofs.append((bound, answer.blocks))
         if reason:
-            return EndProof(self._unknown(best, reason))
-        if best is None:
+            return EndProof(self._unknown(seen, reason))
+        if not seen:
             return EndProof(conclude_empty(self.domains, [theorem for _, theorem in bounds]), 0, tuple(proofs))
-        point = check_point(PointIn(self.domains[best[1]], best[2]))
+        _, number, x = max(seen, key=itemgetter(0))
+        point = check_point(PointIn(self.domains[number], x))
         end = conclude_attained(self.domains, self.objective, self.constant, point, bounds)
-        return EndProof(end, best[1], tuple(proofs))
+        return EndProof(end, number, tuple(proofs))
 
-    def _propose(self, number: int, better: Callable[[Point], None]
+    def _propose(self, number: int, seen: list[tuple[Fraction, int, Point]]
                  ) -> optimum.Maximum | optimum.NoMaximum | optimum.EmptyDomain | optimum.OutOfTime:
         domain = self.domains[number]
         return optimum.maximise(domain.network, domain.domain, domain.disjuncts[0], self.objective,
                                 start=self.starts.get(number), seed=self.seed, deadline=self.deadline,
-                                compiled=self.compiled, executor=self.executor, better=better)
+                                compiled=self.compiled, executor=self.executor, better=lambda value, x:
+                                seen.append((value, number, x)))
 
     def _proved(self, query: Query, blocks: Sequence[bytes]) -> Theorem | None:
         """What the checker makes of a proof: a theorem, or nothing.  Raises Late."""
@@ -320,10 +316,10 @@ class _Task:
         except InvalidCertificate:
             return None
 
-    def _unknown(self, best: tuple[Fraction, int, Point] | None, reason: str) -> Extremum:
-        if best is None:
+    def _unknown(self, seen: Sequence[tuple[Fraction, int, Point]], reason: str) -> Extremum:
+        if not seen:
             return Extremum(Kind.UNKNOWN, reason=reason)
-        value, number, x = best
+        value, number, x = max(seen, key=itemgetter(0))
         return Extremum(Kind.UNKNOWN, value + self.constant, x, self.domains[number].network.evaluate(x), reason=reason)
 
 

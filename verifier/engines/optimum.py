@@ -87,11 +87,12 @@ def better_than(network: Network, domain: Box, constraints: tuple[HalfSpace, ...
 def maximise(network: Network, domain: Box, constraints: tuple[HalfSpace, ...], objective: Point, *,
              start: Point | None = None, seed: int = 0, deadline: float | None = None, compiled: bool = False,
              executor: MapExecutor | None = None, effort: Effort | None = None,
-             progress: Callable[[int, int, float], None] | None = None, better: Callable[[Point], None] | None = None
+             progress: Callable[[int, int, float], None] | None = None,
+             better: Callable[[Fraction, Point], None] | None = None
              ) -> Maximum | NoMaximum | EmptyDomain | OutOfTime:
     """See the module.  ``constraints`` are over inputs and outputs as in a query, with zeros for the outputs, and not
     strict.  ``start`` is a point of the domain.  ``effort`` is added to; ``better`` is told every
-    point that is better than those before."""
+    point that is better than those before, with its value."""
     spent = Effort() if effort is None else effort
     if start is None and not constraints and domain.is_bounded:
         # where nothing constrains the inputs but the box, a point is at hand
@@ -112,9 +113,9 @@ def maximise(network: Network, domain: Box, constraints: tuple[HalfSpace, ...], 
         if isinstance(best, NoMaximum):
             return best
         x = best
-        if better is not None:
-            better(x)
         value = dot(objective, x + network.evaluate(x))
+        if better is not None:
+            better(value, x)
         query = better_than(network, domain, constraints, objective, value)
         block = prove_at_once(query)  # such as that a sum of ReLUs is never below 0
         if block is not None:
